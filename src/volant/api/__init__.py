@@ -1,0 +1,1 @@
+"""What scripts call: run, init, map; sync and async."""

@@ -1,0 +1,1 @@
+"""What users write: TaskEnvironment, @env.task and the value classes."""

@@ -1,0 +1,1 @@
+"""Submitting and watching runs through a home's engine."""

@@ -1,0 +1,1 @@
+"""Pure rules: events in, commands out. No clock, no I/O."""

@@ -1,0 +1,1 @@
+"""The one process per home that journals, decides and dispatches."""

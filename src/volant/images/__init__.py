@@ -1,0 +1,1 @@
+"""Images realised as environments. Its room; not furnished yet."""

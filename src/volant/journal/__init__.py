@@ -1,0 +1,1 @@
+"""The durable record of runs, actions and attempts."""

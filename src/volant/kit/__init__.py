@@ -1,0 +1,1 @@
+"""Small things every room needs: clock, framing, quantities, logging set-up."""

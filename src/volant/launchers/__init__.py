@@ -1,0 +1,1 @@
+"""Where attempts run: local processes, or the client itself."""

@@ -1,0 +1,1 @@
+"""Frozen data: ids, specs, phases, records, messages and errors."""

@@ -1,0 +1,1 @@
+"""The protocols through which the engine does I/O, with their laws."""

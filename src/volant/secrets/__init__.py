@@ -1,0 +1,1 @@
+"""The encrypted store and its providers. Its room; not furnished yet."""

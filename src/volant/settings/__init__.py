@@ -1,0 +1,1 @@
+"""One frozen tree of settings and the only code that reads them."""

@@ -1,0 +1,1 @@
+"""Conformance suites and fakes for adapters and for users' tests."""

@@ -1,0 +1,1 @@
+"""Python values to canonical bytes and back, driven by annotated types."""

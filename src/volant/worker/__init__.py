@@ -1,0 +1,1 @@
+"""The program that runs user code: zygotes, forks, sessions."""
