@@ -1,0 +1,21 @@
+"""Values as the control side sees them: opaque bytes, here or in the blob store."""
+
+import msgspec
+
+
+class Inline(msgspec.Struct, frozen=True, kw_only=True, tag="inline", array_like=True):
+    """Encoded bytes carried along."""
+
+    data: bytes
+
+
+class Blob(msgspec.Struct, frozen=True, kw_only=True, tag="blob", array_like=True):
+    """Encoded bytes in the blob store, by content."""
+
+    digest: str
+    """Hex BLAKE2b-256 of the bytes."""
+    size: int
+    """Bytes."""
+
+
+Payload = Inline | Blob
