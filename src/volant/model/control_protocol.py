@@ -1,0 +1,257 @@
+"""What clients and the engine say to one another over the home's socket. Version 1.
+
+A client says `Hello` and gets `Welcome` or `Refused`. Then it asks: every request carries a number, and
+its answer the same number. `WatchRun` is answered by `RunEvents` until the run has ended or `Unwatch`.
+An inline client also speaks the worker protocol, wrapped in `FromInline` and `ToInline`.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from volant.model.code import CodeSource
+from volant.model.ids import ActionId, RunId, SpecDigest
+from volant.model.payloads import Payload
+from volant.model.phases import ActionPhase
+from volant.model.records import ActionRecord, AttemptRecord, Change, RunRecord
+from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
+
+CONTROL_PROTOCOL_VERSION = 1
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """The first frame of a client."""
+
+    protocol: int
+    version: str
+    """Of the package, for messages."""
+    pid: int
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
+    """The engine's answer to a client it can serve."""
+
+    protocol: int
+    version: str
+    engine: str
+    """Name of this engine's life: changes with every start."""
+    pid: int
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    """The engine does not serve this client, or cannot do what a request asks. Nothing was written."""
+
+    request: int = 0
+    error: str
+    """Class name in `volant.model.errors`."""
+    message: str
+    hint: str | None = None
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Run-level options, after flags, arguments and settings are merged."""
+
+    mode: str = "local"
+    name: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    custom_context: dict[str, str] = {}
+    raw_data_path: str | None = None
+    interruptible: bool | None = None
+    queue: str | None = None
+    max_action_concurrency: int | None = None
+    overwrite_cache: bool = False
+    disable_run_cache: bool = False
+    env_vars: dict[str, str] = {}
+    grace_period: float = 5.0
+    """Seconds."""
+
+
+class SubmitRun(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
+    """Create a run. Answered by `RunAccepted` once it is committed."""
+
+    request: int
+    spec: SpecDigest
+    spec_body: bytes
+    inputs: Payload
+    inputs_digest: str | None
+    code: CodeSource
+    options: RunOptions
+    environ: dict[str, str]
+    """The client's environment variables. Kept in memory, never journaled."""
+    warnings: tuple[str, ...] = ()
+    watch: bool = True
+
+
+class RunAccepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
+    request: int
+    run: RunRecord
+
+
+class WatchRun(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
+    """Tell all changes after *after*, then new ones as they are committed."""
+
+    request: int
+    run: RunId
+    after: int = 0
+
+
+class Unwatch(msgspec.Struct, frozen=True, kw_only=True, tag="unwatch"):
+    request: int
+    run: RunId
+
+
+class RunEvents(msgspec.Struct, frozen=True, kw_only=True, tag="events"):
+    """Committed changes, in order; with the last ones the run's outcome."""
+
+    run: RunId
+    changes: tuple[Change, ...]
+    ended: RunRecord | None = None
+    outcome: Outcome | None = None
+
+
+class AbortRun(msgspec.Struct, frozen=True, kw_only=True, tag="abort"):
+    """Abort a run, or one action of it. Answered by `Done` when the abort is committed and the processes are gone."""
+
+    request: int
+    run: RunId
+    action: ActionId | None = None
+    reason: str = "aborted by the user"
+
+
+class GetRun(msgspec.Struct, frozen=True, kw_only=True, tag="get run"):
+    request: int
+    run: str
+    """A name, or as much of it as is unique."""
+
+
+class RunDetails(msgspec.Struct, frozen=True, kw_only=True, tag="run details"):
+    request: int
+    run: RunRecord
+    counts: dict[str, int]
+    root_outputs: Payload | None = None
+    live: bool
+    """Whether this engine is executing it now."""
+
+
+class ListRuns(msgspec.Struct, frozen=True, kw_only=True, tag="list runs"):
+    request: int
+    phases: tuple[ActionPhase, ...] = ()
+    task: str | None = None
+    labels: dict[str, str] = {}
+    since: datetime | None = None
+    before: RunId | None = None
+    limit: int = 100
+
+
+class RunList(msgspec.Struct, frozen=True, kw_only=True, tag="run list"):
+    request: int
+    runs: tuple[RunRecord, ...]
+
+
+class ListActions(msgspec.Struct, frozen=True, kw_only=True, tag="list actions"):
+    request: int
+    run: RunId
+    parent: ActionId | None = None
+    phases: tuple[ActionPhase, ...] = ()
+    after: int = 0
+    limit: int = 1000
+
+
+class ActionList(msgspec.Struct, frozen=True, kw_only=True, tag="action list"):
+    request: int
+    actions: tuple[ActionRecord, ...]
+    position: int
+    """Pass it as *after* for the next page; unchanged when there is none."""
+
+
+class GetAction(msgspec.Struct, frozen=True, kw_only=True, tag="get action"):
+    request: int
+    run: RunId
+    action: str
+
+
+class ActionDetails(msgspec.Struct, frozen=True, kw_only=True, tag="action details"):
+    request: int
+    action: ActionRecord
+    attempts: tuple[AttemptRecord, ...]
+    spec_body: bytes
+
+
+class GetStatus(msgspec.Struct, frozen=True, kw_only=True, tag="get status"):
+    request: int
+
+
+class ZygoteStatus(msgspec.Struct, frozen=True, kw_only=True):
+    pid: int
+    environment: str
+    forks: int
+    """Live ones."""
+    imported: bool
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
+    request: int
+    pid: int
+    version: str
+    started_at: datetime
+    home: str
+    clients: int
+    live_runs: tuple[RunId, ...]
+    live_actions: int
+    queued_actions: int
+    live_attempts: int
+    cpu: int
+    """Capacity in thousandths of a core."""
+    cpu_used: int
+    zygotes: tuple[ZygoteStatus, ...]
+    resident_memory: int
+    """Bytes."""
+
+
+class StopEngine(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
+    """Leave. Refused while runs are live, unless *abort_runs*. Answered by `Done`, then the connection ends."""
+
+    request: int
+    abort_runs: bool = False
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    request: int
+
+
+class FromInline(msgspec.Struct, frozen=True, kw_only=True, tag="from inline"):
+    messages: tuple[WorkerToEngine, ...]
+
+
+class ToInline(msgspec.Struct, frozen=True, kw_only=True, tag="to inline"):
+    messages: tuple[EngineToWorker, ...]
+
+
+ClientToEngine = (
+    Hello
+    | SubmitRun
+    | WatchRun
+    | Unwatch
+    | AbortRun
+    | GetRun
+    | ListRuns
+    | ListActions
+    | GetAction
+    | GetStatus
+    | StopEngine
+    | FromInline
+)
+EngineToClient = (
+    Welcome
+    | Refused
+    | RunAccepted
+    | RunEvents
+    | RunDetails
+    | RunList
+    | ActionList
+    | ActionDetails
+    | EngineStatus
+    | Done
+    | ToInline
+)

@@ -1,0 +1,228 @@
+"""What engine, zygotes and workers say to one another. Version 1.
+
+Engine to worker: `StartAttempt`, then `ChildEnded` and `CallRefused`.
+Worker to engine: `SpecKnown` before the first `SubmitCall` that names it, `CancelCall`, `Waiting` and
+`Working` for the lending of CPU, and at the end `AttemptFinished`.
+Engine to zygote: `PrepareZygote` once, then `ForkWorker` (with one end of a socket pair) and `EndWorker`.
+Zygote to engine: `ZygoteReady` or `ZygoteFailed`, then `WorkerForked` and `WorkerExited`.
+
+Messages are msgpack arrays in length-prefixed frames (`volant.kit.framing`), several per write.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from volant.model.code import CodeSource
+from volant.model.failures import Failure
+from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
+from volant.model.payloads import Payload
+
+WORKER_PROTOCOL_VERSION = 1
+
+
+class Succeeded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="ok"):
+    """The function returned."""
+
+    outputs: Payload
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="failed"):
+    """The function raised, or its process ended."""
+
+    failure: Failure
+
+
+class Aborted(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="aborted"):
+    """Someone asked for the end."""
+
+    reason: str
+
+
+Outcome = Succeeded | Failed | Aborted
+
+
+class RunContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What every attempt of a run is told about it."""
+
+    run: RunId
+    mode: str
+    created_at: datetime
+    raw_data_path: str
+    custom_context: dict[str, str] = {}
+    home: str
+    """The folder, for logs and local blobs."""
+    blobs: str
+    """URL of the blob store."""
+    inline_payload_bytes: int = 64 * 1024
+    """Larger payloads go to the blob store."""
+    warned: tuple[str, ...] = ()
+
+
+class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="start"):
+    """Run the task of this action."""
+
+    attempt_key: AttemptKey
+    context: RunContext
+    action: ActionId
+    parent: ActionId | None
+    attempt: int
+    spec: SpecDigest
+    spec_body: bytes
+    inputs: Payload
+    group: str | None = None
+
+
+class ChildEnded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="child"):
+    """A call has its outcome; it is committed. Told in the order of `seq`."""
+
+    call: CallId
+    action: ActionId
+    seq: int
+    outcome: Outcome
+    attempts: int = 1
+
+
+class CallRefused(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="refused"):
+    """A call cannot be executed; nothing was written. *error* is a class name of `volant.model.errors`."""
+
+    call: CallId
+    error: str
+    message: str
+    hint: str | None = None
+
+
+class EndAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="end"):
+    """Inline only: cancel the running attempt, since there is no process to kill."""
+
+    attempt_key: AttemptKey
+
+
+class SpecKnown(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="spec"):
+    """The body of a spec that later calls name."""
+
+    spec: SpecDigest
+    body: bytes
+
+
+class SubmitCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="call"):
+    """User code called a task. The action's id already says who asks for what, how often."""
+
+    attempt_key: AttemptKey
+    call: CallId
+    action: ActionId
+    spec: SpecDigest
+    inputs: Payload
+    inputs_digest: str | None
+    group: str | None = None
+
+
+class CancelCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="cancel"):
+    """The caller no longer waits. Answered by `ChildEnded` once the abort is committed."""
+
+    attempt_key: AttemptKey
+    call: CallId
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="waiting"):
+    """The attempt has nothing to do until something arrives; it lends its CPU.
+
+    *told* is the number of `ChildEnded` and `CallRefused` it has taken in, so that an outcome that is
+    already on its way counts as a wake-up.
+    """
+
+    attempt_key: AttemptKey
+    told: int
+
+
+class Working(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="working"):
+    """The attempt woke up by itself (a timer, a socket) and takes its CPU again."""
+
+    attempt_key: AttemptKey
+
+
+class AttemptFinished(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="finished"):
+    """The last word of an attempt."""
+
+    attempt_key: AttemptKey
+    outcome: Outcome
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="warned"):
+    """Something the user should hear once per run."""
+
+    attempt_key: AttemptKey
+    message: str
+
+
+EngineToWorker = StartAttempt | ChildEnded | CallRefused | EndAttempt
+WorkerToEngine = SpecKnown | SubmitCall | CancelCall | Waiting | Working | AttemptFinished | Warned
+
+
+class PrepareZygote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="prepare"):
+    """Import the user's code."""
+
+    code: CodeSource
+    modules: tuple[str, ...] = ()
+    """Modules to import before the first fork, beside those of *code*."""
+    grace_period: float = 5.0
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+class ForkWorker(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="fork"):
+    """Fork a worker; its end of a socket pair comes with this message."""
+
+    attempt_key: AttemptKey
+    log: str
+    """Absolute path of the file that captures its output."""
+    start: bytes
+    """The encoded `StartAttempt`."""
+
+
+class EndWorker(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="end worker"):
+    """End the whole process tree of an attempt: SIGTERM, the grace period, SIGKILL."""
+
+    attempt_key: AttemptKey
+    grace: float
+    """Seconds; 0 kills at once."""
+
+
+class LeaveZygote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="leave"):
+    """End; running workers are killed."""
+
+
+EngineToZygote = PrepareZygote | ForkWorker | EndWorker | LeaveZygote
+
+
+class ZygoteReady(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="ready"):
+    """The user's code is imported, or each fork will import it."""
+
+    imported: bool
+    warning: str | None = None
+
+
+class ZygoteFailed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="zygote failed"):
+    """The user's code cannot be imported."""
+
+    failure: Failure
+
+
+class WorkerForked(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="forked"):
+    """The attempt has a process."""
+
+    attempt_key: AttemptKey
+    pid: int
+
+
+class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="exited"):
+    """The attempt's process is gone, and with it every descendant."""
+
+    attempt_key: AttemptKey
+    exit_code: int | None
+    signal: int | None
+    cpu_seconds: float
+    peak_memory: int
+    """Bytes, of the largest process of the tree."""
+
+
+ZygoteToEngine = ZygoteReady | ZygoteFailed | WorkerForked | WorkerExited
