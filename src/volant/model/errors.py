@@ -18,6 +18,9 @@
     │   ├── EngineVersionError
     │   └── EngineGoneError
     ├── JournalError
+    ├── BlobError                  the blob store cannot be read or written
+    │   ├── BlobMissingError       (LookupError)
+    │   └── BlobCorruptError
     ├── RunNotFoundError / ActionNotFoundError  (LookupError)
     ├── RunNameTakenError
     └── TaskError = RuntimeUserError   what a task raised, told to its caller
@@ -109,6 +112,18 @@ class EngineGoneError(EngineError):
 
 class JournalError(VolantError):
     """The journal cannot be read or written."""
+
+
+class BlobError(VolantError):
+    """The blob store cannot be read or written."""
+
+
+class BlobMissingError(BlobError, LookupError):
+    """The store does not have the blob."""
+
+
+class BlobCorruptError(BlobError):
+    """What the store has is not what was stored."""
 
 
 class RunNotFoundError(VolantError, LookupError):
