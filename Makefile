@@ -1,0 +1,72 @@
+# Everything a checkout needs. The first call of a target sets the checkout up; later ones find it ready.
+#
+#   PYTHON=python3.13   use that Python, in an environment of its own (.venvs/3.13)
+#   ARGS="-k words"     more arguments for pytest, the demo or the benchmarks
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench constraints clean distclean
+
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+VERSION := import sys; print("%d.%d" % sys.version_info[:2])
+
+ifdef PYTHON
+BASE := $(PYTHON)
+VENV = .venvs/$(shell $(BASE) -c '$(VERSION)')
+else
+BASE = $(shell for p in python3 python3.13 python3.12 python3.11 .venv/bin/python; do \
+	$$p -c '$(RECENT)' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+endif
+RUN = $(VENV)/bin/python
+
+help:  ## show this list
+	@echo "make demo         run the example in examples/flights on 336,776 real flights"
+	@echo "make test         lint, import contracts, strict types and every test"
+	@echo "make test-3.13    the same with another Python, in an environment of its own"
+	@echo "make lint         ruff and the import contracts"
+	@echo "make types        pyright and mypy, both strict"
+	@echo "make bench        speed beside peers (ONLY=P2,P8 REPS=3)"
+	@echo "make constraints  let constraints.txt name the newest versions"
+	@echo "make clean        remove caches and results; 'make distclean' also the environments"
+	@echo
+	@echo "Each sets up what it needs. ARGS=\"...\" is passed on; PYTHON=... picks the Python."
+
+setup:
+	@base="$(BASE)"; $${base:-false} -c '$(RECENT)' 2>/dev/null || { \
+		echo "error: found no Python 3.11 or newer$(if $(PYTHON), under the name '$(PYTHON)')" >&2; exit 1; }
+	@$(BASE) tools/setup.py $(VENV)
+
+demo: setup
+	@$(RUN) examples/flights/pipeline.py $(ARGS)
+
+test: setup
+	@$(RUN) tools/check.py lint types
+	@$(RUN) -m pytest $(ARGS)
+
+# PYENV_VERSION means something only where pyenv keeps the Pythons; elsewhere it is ignored.
+test-%:
+	@found=$$(PYENV_VERSION=$* python$* -c 'import sys; print(sys.executable)' 2>/dev/null) || { \
+		echo "error: found no Python under the name 'python$*'" >&2; exit 1; }; \
+	$(MAKE) test PYTHON="$$found"
+
+lint: setup
+	@$(RUN) tools/check.py lint
+
+types: setup
+	@$(RUN) tools/check.py types
+
+bench: setup
+	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(ARGS)
+
+constraints: setup
+	@$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --quiet \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
+
+clean:
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .cache dist build benchmarks/results
+	find . -name .git -prune -o -name '.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv .venvs .venv.lock
