@@ -1,8 +1,7 @@
 """CPU and memory quantities as people write them.
 
-Cores are a number (`2`, `0.5`, `"1.5"`) or thousandths (`"500m"`); sizes are bytes, with a decimal (`k`, `M`, `G`, ...) or
-binary (`Ki`, `Mi`, `Gi`, ...) unit. The grammar is that of Kubernetes
-quantities.
+Cores are a number (`2`, `0.5`, `"1.5"`) or thousandths (`"500m"`); sizes are bytes, with a decimal (`k`, `M`, `G`, ...)
+or binary (`Ki`, `Mi`, `Gi`, ...) unit. The grammar is that of Kubernetes quantities.
 """
 
 import math
@@ -77,7 +76,7 @@ def format_cpu(thousandths: int) -> str:
 def _split(quantity: object, *, wanted: str) -> tuple[Decimal, str]:
     if isinstance(quantity, bool) or not isinstance(quantity, (str, int, float)):
         msg = f"{quantity!r} is not {wanted}"
-        raise ValueError(msg)  # noqa: TRY004 - callers treat every bad quantity alike
+        raise ValueError(msg)
     found = _NUMBER_AND_UNIT.fullmatch(str(quantity).strip())
     if found is None:
         msg = f"{quantity!r} is not {wanted}"
