@@ -1,0 +1,132 @@
+"""Where calls go while a task runs: the seam between user code and whoever executes it.
+
+The product's one `ContextVar` lives here. A worker that runs a single action also sets `ambient`,
+because threads that user code starts by itself do not inherit the context.
+"""
+
+from collections.abc import Coroutine
+from contextvars import ContextVar, Token
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from volant.model.ids import ActionId, RunId, TaskName
+
+if TYPE_CHECKING:
+    from volant.authoring.task import Task
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class RunningInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the running attempt knows about itself."""
+
+    run: RunId
+    action: ActionId
+    parent: ActionId | None
+    task: TaskName
+    short_name: str
+    attempt: int
+    """0 for the first attempt."""
+    run_start_time: datetime
+    """Aware UTC."""
+    mode: str
+    raw_data_path: str
+    custom_context: dict[str, str] = {}
+    data: dict[str, Any] = {}
+    """The user's own, mutable; lives as long as the attempt."""
+
+
+class PendingCall(Protocol[R_co]):
+    """A call that was started and not yet waited for."""
+
+    def result(self) -> R_co:
+        """Block this thread until the call has its outcome; return or raise it. Cheap when it is there already."""
+        ...
+
+    def cancel(self) -> object:
+        """Say that nobody waits any more: the action is aborted. Does not block; harmless after the end."""
+        ...
+
+
+class Session(Protocol):
+    """Where calls go while a task runs. One per attempt.
+
+    Arguments have been bound when they arrive here; nothing was sent before that.
+    """
+
+    @property
+    def info(self) -> RunningInfo: ...
+
+    @property
+    def in_traced_step(self) -> bool:
+        """Whether the caller is inside a traced function, where a task cannot be called."""
+        ...
+
+    def call(self, task: "Task[..., R]", arguments: dict[str, object], *, group: str | None) -> Coroutine[Any, Any, R]:
+        """For async code. The call is submitted when the coroutine first runs."""
+        ...
+
+    def call_blocking(self, task: "Task[..., R]", arguments: dict[str, object], *, group: str | None) -> R:
+        """For sync code: block this thread."""
+        ...
+
+    def start_call(self, task: "Task[..., R]", arguments: dict[str, object], *, group: str | None) -> PendingCall[R]:
+        """For sync code that starts several: submit, and return at once."""
+        ...
+
+
+class Grouped:
+    """A session inside `volant.group(name)`; groups nest, their names are joined by `/`."""
+
+    __slots__ = ("group", "session")
+
+    def __init__(self, session: Session, group: str) -> None:
+        self.session = session
+        self.group = group
+
+
+current: ContextVar[Session | Grouped | None] = ContextVar("volant_session", default=None)
+"""The session of this context. Set a `Session`; read it with `current_session()`, which looks through groups."""
+
+
+class Ambient:
+    """The worker's only action, for threads that have no context. Set once by a worker process."""
+
+    __slots__ = ("session",)
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+
+
+ambient = Ambient()
+
+
+def current_session() -> Session | None:
+    """The session that calls go to, or None outside a run."""
+    here = current.get()
+    if here is None:
+        return ambient.session
+    return here.session if isinstance(here, Grouped) else here
+
+
+def current_group() -> str | None:
+    """The path of the groups around the caller, such as `train/fold-1`."""
+    here = current.get()
+    return here.group if isinstance(here, Grouped) else None
+
+
+def enter_group(name: str) -> Token[Session | Grouped | None] | None:
+    """Put calls made from here on into a group; None, and no effect, outside a run."""
+    session = current_session()
+    if session is None:
+        return None
+    return current.set(Grouped(session, nested_group(name)))
+
+
+def nested_group(name: str) -> str:
+    """The path of a group of this name, opened here."""
+    outer = current_group()
+    return name if outer is None else f"{outer}/{name}"
