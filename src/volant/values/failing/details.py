@@ -1,0 +1,154 @@
+"""What is known of a failure, for every exception, and where it is kept."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from volant.model.errors import TaskError
+from volant.model.failures import FailureKind
+from volant.values.failing.parts import ATTRIBUTES, DETAILS
+from volant.values.failing.text import ancestry, encodable, message_of, traceback_of, type_name
+
+ORIGINAL = "__volant_original__"
+"""Where an extended class (`volant.values.failing.classes`) names the class that it extends."""
+
+_MODEL = TaskError.__module__
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a failure."""
+
+    kind: FailureKind = FailureKind.USER
+    """Whose failure it is."""
+    code: str
+    """The exception's own `code` when that is a non-empty string, else the name of its type."""
+    message: str = ""
+    """`str(exception)`."""
+    action: str = ""
+    """Id of the action that failed; empty for an exception that no call raised."""
+    task: str = ""
+    """Full name of the task that failed; empty for an exception that no call raised."""
+    attempts: int = 0
+    """How many attempts the action had; 0 for an exception that no call raised."""
+    traceback: str = ""
+    """The formatted traceback: that of the process that raised it, else that of this one."""
+
+
+def original_class(cls: type) -> type:
+    """The class itself, or the one that it extends."""
+    return next((vars(k)[ORIGINAL] for k in ancestry(cls) if ORIGINAL in vars(k)), cls)
+
+
+def is_extended(cls: type) -> bool:
+    """Whether a class was made by `volant.values.failing.classes`, or derives from one that was."""
+    return any(ORIGINAL in vars(k) for k in ancestry(cls))
+
+
+def details(exc: BaseException) -> Details:
+    """Tell what is known of any exception, wherever it came from.
+
+    For one that a task raised: what the caller was told, also where the object could not be made a `TaskError`
+    (`KeyboardInterrupt`, classes in C with hidden state). For any other one: what can be read off it.
+    """
+    told = told_of(exc)
+    if told is not None and told.traceback:
+        return told
+    if told is None:
+        told = _read_off(exc)
+    return told if told.traceback else msgspec.structs.replace(told, traceback=traceback_of(exc))
+
+
+def told_of(exc: BaseException) -> Details | None:
+    """What was kept with an exception that came from another process; None when nothing was."""
+    cls = type(exc)
+    if is_extended(cls):
+        try:
+            kept = slot(cls).__get__(exc)
+        except AttributeError:  # made by hand: `type(received)("again")`
+            return None
+    else:
+        kept = ATTRIBUTES.__get__(exc).get(DETAILS)
+    if isinstance(kept, Details):
+        return kept
+    return _read_off(exc) if isinstance(exc, TaskError) and exc.action else None
+
+
+def keep(exc: BaseException, told: Details) -> None:
+    """Keep details with an exception: unseen where its class was extended, else among its attributes."""
+    cls = type(exc)
+    attributes: dict[str, Any] = ATTRIBUTES.__get__(exc)
+    if is_extended(cls):
+        slot(cls).__set__(exc, told)
+    elif isinstance(exc, TaskError):
+        documented = {
+            "code": told.code,
+            "kind": str(told.kind),
+            "action": told.action,
+            "task": told.task,
+            "attempts": told.attempts,
+            "remote_traceback": told.traceback,
+        }
+        for name, value in documented.items():
+            if not (name == "code" and name in attributes) and not _is_redefined(cls, name):
+                attributes[name] = value
+    else:
+        attributes[DETAILS] = told
+
+
+def slot(cls: type) -> Any:
+    """The descriptor of the slot in which instances of an extended class keep their details."""
+    return next(vars(k)[DETAILS] for k in ancestry(cls) if ORIGINAL in vars(k))
+
+
+def code_of(exc: BaseException) -> str:
+    """The exception's own `code` when that is a non-empty string, else the name of its (original) type."""
+    cls = type(exc)
+    name = type_name(original_class(cls))
+    if isinstance(exc, SystemExit):  # its `code` is an exit status, or a message
+        return name
+    if not is_extended(cls) and isinstance(exc, TaskError) and not _is_redefined(cls, "code"):
+        own = ATTRIBUTES.__get__(exc).get("code")
+    else:
+        own = _asked(exc, "code")
+    return encodable(own) if isinstance(own, str) and own else name
+
+
+def kind_of(exc: BaseException) -> FailureKind:
+    """Whose failure an exception says it is; the user's when it says nothing."""
+    if not isinstance(exc, TaskError):
+        return FailureKind.USER
+    kind = _asked(exc, "kind")
+    return FailureKind(kind) if isinstance(kind, str) and kind in _KINDS else FailureKind.USER
+
+
+_KINDS: Sequence[str] = [str(kind) for kind in FailureKind]
+
+
+def _read_off(exc: BaseException) -> Details:
+    task_error = isinstance(exc, TaskError)
+    action, task = (_asked(exc, name) if task_error else "" for name in ("action", "task"))
+    attempts = _asked(exc, "attempts") if task_error else 0
+    remote = _asked(exc, "remote_traceback") if task_error else ""
+    return Details(
+        kind=kind_of(exc),
+        code=code_of(exc),
+        message=message_of(exc),
+        action=encodable(action) if isinstance(action, str) else "",
+        task=encodable(task) if isinstance(task, str) else "",
+        attempts=attempts if isinstance(attempts, int) else 0,
+        traceback=encodable(remote) if isinstance(remote, str) else "",
+    )
+
+
+def _is_redefined(cls: type, name: str) -> bool:
+    """Whether a class of the user's gives an attribute of `TaskError` a meaning of its own."""
+    owner = next(k for k in ancestry(cls) if name in vars(k))
+    return owner.__module__ != _MODEL
+
+
+def _asked(exc: BaseException, name: str) -> object:
+    try:
+        return cast(object, getattr(exc, name, None))
+    except BaseException:  # noqa: BLE001  # a `__getattr__` or property of the user's, while a failure is recorded
+        return None
