@@ -1,0 +1,55 @@
+"""Choose workloads, measure them, show the table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from benchmarks import environments, reporting
+from benchmarks.model import Row, Workload
+from benchmarks.running import ROOT, measure
+from benchmarks.workloads import WORKLOADS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    known = sorted({workload.target for workload in WORKLOADS})
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Measure Volant beside its peers.")
+    parser.add_argument("--only", default=",".join(known), help=f"which targets, of {','.join(known)}")
+    parser.add_argument("--reps", type=int, default=5, help="samples of each contestant (default 5)")
+    options = parser.parse_args(argv)
+    chosen: list[str] = options.only.upper().split(",")
+    repetitions: int = options.reps
+    if unknown := set(chosen) - set(known):
+        parser.error(f"--only: found {','.join(sorted(unknown))}, wanted some of {','.join(known)}")
+    if repetitions < 1:
+        parser.error(f"--reps: found {repetitions}, wanted 1 or more")
+
+    workloads = [workload for workload in WORKLOADS if workload.target in chosen]
+    unavailable = install_peers(workloads)
+    rows: list[Row] = []
+    for workload in workloads:
+        print(f"bench: {workload.target}, {workload.title} (rounds: {repetitions})", flush=True)
+        rows += measure(workload, repetitions, unavailable)
+    file = reporting.save(rows, ROOT / "benchmarks" / "results", now=datetime.now(UTC), repetitions=repetitions)
+    print(f"\n{reporting.table(rows)}\n\nEvery sample is in {file.relative_to(ROOT)}.")
+    return 1 if any(row.ours.problem for row in rows) else 0
+
+
+def install_peers(workloads: Sequence[Workload]) -> dict[str, str]:
+    """Install whom the workloads need; for each contestant that cannot run, say why."""
+    unavailable: dict[str, str] = {}
+    for peer in environments.PINNED:
+        inside = str(environments.folder_of(peer))
+        needing = [p.contestant for w in workloads for p in w.peers if p.contestant.command[0].startswith(inside)]
+        if needing:
+            try:
+                environments.ensure(peer)
+            except environments.NoEnvironment as error:
+                unavailable |= {contestant.name: str(error) for contestant in needing}
+    return unavailable
+
+
+if __name__ == "__main__":
+    sys.exit(main())

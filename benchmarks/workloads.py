@@ -1,0 +1,121 @@
+"""The workloads, the contestants of each, and the targets that the project set itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.environments import folder_of
+from benchmarks.model import Clock, Contestant, Home, Peer, Unit, Workload
+from benchmarks.running import VOLANT
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+PEERS = Path(__file__).resolve().parent / "peers"
+
+
+def ours(program: str, *arguments: str) -> Contestant:
+    return Contestant(name="volant", command=(sys.executable, program, *arguments), folder=PROGRAMS, clock=Clock.INSIDE)
+
+
+def theirs(peer: str, name: str, *arguments: str) -> Contestant:
+    """A peer's program, which measures itself, run by the peer's own interpreter."""
+    return Contestant(
+        name=name,
+        command=(str(folder_of(peer) / "bin" / "python"), f"{peer}_program.py", *arguments),
+        folder=PEERS,
+        clock=Clock.INSIDE,
+        environment={"RAY_USAGE_STATS_ENABLED": "0"},
+    )
+
+
+def whole(name: str, *command: str, folder: Path, must_print: str, home: Home = Home.FRESH) -> Contestant:
+    """A command whose wall time counts, from its start to its end."""
+    return Contestant(name=name, command=command, folder=folder, clock=Clock.OUTSIDE, must_print=must_print, home=home)
+
+
+def imports(package: str, python: str) -> Contestant:
+    # What a program uses first is part of the price, or a package that imports lazily would hide it.
+    code = f"import {package}; print({package}.TaskEnvironment.__name__)"
+    return whole(f"import {package}", python, "-c", code, folder=PROGRAMS, must_print="TaskEnvironment")
+
+
+FLYTE = str(folder_of("flyte") / "bin" / "flyte")
+FLYTE_PYTHON = str(folder_of("flyte") / "bin" / "python")
+FLYTE_RUN = whole(
+    "flyte run --local", FLYTE, "run", "--local", "flyte_hello.py", "main", folder=PEERS, must_print="hello, world"
+)
+FLYTE_HELP = whole("flyte --help", FLYTE, "--help", folder=PEERS, must_print="run")
+
+
+def volant_run(home: Home) -> Contestant:
+    return whole("volant run", VOLANT, "run", "hello.py", "main", folder=PROGRAMS, must_print="hello, world", home=home)
+
+
+BARE_FORKS = Contestant(
+    name="bare forks",
+    command=(sys.executable, "bare_forks.py", "2000"),
+    folder=PROGRAMS,
+    clock=Clock.INSIDE,
+)
+
+WORKLOADS = (
+    Workload(
+        target="P2",
+        title="2,000 actions at once, each in its own process",
+        unit=Unit.PER_SECOND,
+        ours=ours("fanout.py", "2000"),
+        peers=(Peer(contestant=BARE_FORKS, ratio=0.6),),
+    ),
+    Workload(
+        target="P3",
+        title="a chain of 300 actions, isolated, median of each",
+        unit=Unit.MILLISECONDS,
+        ours=ours("chain.py", "300"),
+        peers=(
+            Peer(contestant=theirs("flyte", "flyte local", "chain", "300")),
+            Peer(contestant=theirs("ray", "ray actor", "300")),
+            Peer(contestant=theirs("dbos", "dbos step, sqlite", "300")),
+        ),
+        bound=5.0,
+    ),
+    Workload(
+        target="P4",
+        title="6,000 leaves in one run, isolated, from call to result",
+        unit=Unit.SECONDS,
+        ours=ours("leaves.py", "6000"),
+        peers=(Peer(contestant=theirs("flyte", "flyte local", "leaves", "6000")),),
+        bound=10.0,
+    ),
+    Workload(
+        target="P8",
+        title="import",
+        unit=Unit.SECONDS,
+        ours=imports("volant", sys.executable),
+        peers=(Peer(contestant=imports("flyte", FLYTE_PYTHON), ratio=0.6),),
+        bound=0.15,
+    ),
+    Workload(
+        target="P8",
+        title="help",
+        unit=Unit.SECONDS,
+        ours=whole("volant --help", VOLANT, "--help", folder=PROGRAMS, must_print="run"),
+        peers=(Peer(contestant=FLYTE_HELP, ratio=0.6),),
+        bound=0.25,
+    ),
+    Workload(
+        target="P8",
+        title="run hello.py, new home, no engine",
+        unit=Unit.SECONDS,
+        ours=volant_run(Home.FRESH),
+        peers=(Peer(contestant=FLYTE_RUN, ratio=0.6),),
+        bound=0.8,
+    ),
+    Workload(
+        target="P8",
+        title="run hello.py, engine running",
+        unit=Unit.SECONDS,
+        ours=volant_run(Home.WARM),
+        peers=(Peer(contestant=FLYTE_RUN, ratio=0.6),),
+        bound=0.35,
+    ),
+)
