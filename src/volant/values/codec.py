@@ -1,0 +1,183 @@
+"""Python values to canonical bytes and back: the one codec of everything that is hashed, sent or stored.
+
+Laws, for one annotation:
+
+- *Exact*: `decode(encode(value))` has the value and the type of what went in, except that an
+  `int` given for a `float` arrives as a `float`.
+- *Injective*: two values that differ in value or in type never share bytes.
+- *Canonical*: equal bytes in every process, on every supported Python, under every hash seed.
+  Where that cannot be promised, because a part is a pickle, there is no digest.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from volant.model.errors import ArgumentError, ValueCodecError
+from volant.values.cycles import find_cycle
+from volant.values.planning import Planner
+from volant.values.plans import Plan
+from volant.values.registry import Registration, Registry, check_registration
+from volant.values.wire import FORMAT_VERSION, Fault, Located, Misfit, Misread, Sink, Source
+
+__all__ = ["FORMAT_VERSION", "Encoded", "decode", "encode", "register"]
+
+T = TypeVar("T")
+
+REGISTRY: Final = Registry()
+PLANNER: Final = Planner(REGISTRY)
+
+_NAMED_PICKLES: Final = 8
+"""Pickled parts whose paths are looked up."""
+
+
+class Encoded(msgspec.Struct, frozen=True, kw_only=True):
+    """A value as bytes."""
+
+    data: bytes
+    digest: str | None
+    """Hex BLAKE2b-256 of the bytes; None when equal values may have other bytes."""
+    inline_bytes: int
+    """Bytes that travel by value: `bytes`, `bytearray` and pickles are not counted."""
+    pickled: tuple[str, ...] = ()
+    """Paths of parts that are pickled as a last resort, one for each type of part."""
+
+
+def encode(value: object, annotation: object, *, where: str = "value") -> Encoded:
+    """The canonical bytes of *value* under *annotation*.
+
+    Raises:
+        ArgumentError: the value is not of the annotated type. *where* and the path inside the value name it.
+        ValueCodecError: the value cannot be encoded at all: it contains itself, is nested too
+            deeply, or holds something that cannot be pickled.
+    """
+    return encode_plan(PLANNER.plan(annotation), value, where=where)
+
+
+def decode(data: bytes, annotation: object, *, where: str = "value") -> Any:
+    """The value that `encode` was given.
+
+    Raises:
+        ValueCodecError: the bytes are damaged, of another version, or not of the annotated type.
+    """
+    return decode_plan(PLANNER.plan(annotation), data, where=where)
+
+
+def register(
+    cls: type[T],
+    *,
+    encode: Callable[[T], bytes],
+    decode: Callable[[bytes], T],
+    digestable: bool = True,
+    name: str | None = None,
+    inline: bool = True,
+    subclasses: bool = False,
+) -> None:
+    """Let *encode* and *decode* make the bytes of instances of *cls*.
+
+    Args:
+        cls: instances of exactly this class are meant, unless *subclasses*.
+        encode: returns canonical bytes: equal ones for equal values, in every process.
+        decode: returns the value of such bytes.
+        digestable: whether *encode* keeps that promise.
+        name: what the bytes call the type; by default `module:qualname`, which is also where a
+            process that does not know the type yet looks for it.
+        inline: whether the bytes count as travelling by value.
+        subclasses: *decode* restores the class of a subclass's instance, too.
+    """
+    check_registration(cls, encode, decode)
+    REGISTRY.add(
+        Registration(
+            cls=cls,
+            name=name or f"{cls.__module__}:{cls.__qualname__}",
+            encode=encode,
+            decode=decode,
+            digestable=digestable,
+            inline=inline,
+            subclasses=subclasses,
+        )
+    )
+    PLANNER.forget()
+
+
+def encode_plan(plan: Plan, value: object, *, where: str, name: str = "") -> Encoded:
+    """As `encode`, for a plan that is known. *name* is what a path starts with."""
+    return write_payload(partial(plan.write, value), value, where=where, name=name)
+
+
+def write_payload(write: Callable[[Sink], None], value: object, *, where: str, name: str = "") -> Encoded:
+    """Seal what *write* writes; *value* is searched for cycles when it is nested too deeply."""
+    out = Sink(PLANNER.dynamic)
+    out.append(FORMAT_VERSION)
+    try:
+        write(out)
+    except Misfit as fault:
+        raise ArgumentError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
+    except Fault as fault:
+        raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
+    except RecursionError:
+        raise ValueCodecError(f"{where}: {_too_deep(value, name)}") from None
+    data = bytes(out)
+    return Encoded(
+        data=data,
+        digest=blake2b(data, digest_size=32).hexdigest() if out.digestable else None,
+        inline_bytes=len(data) - out.opaque,
+        pickled=_pickled_paths(write, out.pickles, where=where, name=name) if out.pickles else (),
+    )
+
+
+def decode_plan(plan: Plan, data: bytes, *, where: str, name: str = "") -> Any:
+    """As `decode`, for a plan that is known."""
+    return read_payload(plan.read, data, where=where, name=name)
+
+
+def read_payload(read: Callable[[Source], Any], data: bytes, *, where: str, name: str = "") -> Any:
+    """Check the version, let *read* read, and see that nothing is left over."""
+    source = Source(data, PLANNER.dynamic)
+    if not data or data[0] != FORMAT_VERSION:
+        found = f"format version {data[0]}" if data else "no bytes"
+        raise ValueCodecError(f"{where}: found {found}, wanted format version {FORMAT_VERSION}")
+    source.pos = 1
+    try:
+        value = read(source)
+        if source.pos != source.end:
+            raise Misread(f"found {source.end - source.pos} bytes after the end of the value")
+    except Fault as fault:
+        raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
+    except IndexError:
+        raise ValueCodecError(f"{where}: the bytes end early, or are damaged") from None
+    except RecursionError:
+        raise ValueCodecError(f"{where}: nested too deeply to be read") from None
+    except Exception as error:
+        raise ValueCodecError(f"{where}: the bytes are damaged: {type(error).__name__}: {error}") from error
+    return value
+
+
+def place(where: str, name: str, fault: Fault) -> str:
+    """Where a fault is: the thing, then the path inside it."""
+    path = fault.path
+    if not path:
+        return where
+    return f"{where}, at {name}{path}" if name else f"{where}{path}"
+
+
+def _pickled_paths(write: Callable[[Sink], None], kinds: list[type], *, where: str, name: str) -> tuple[str, ...]:
+    """The path to the first pickled part of each type, by writing again up to there."""
+    firsts = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
+    paths: list[str] = []
+    for index in firsts[:_NAMED_PICKLES]:
+        try:
+            write(Sink(PLANNER.dynamic, probe=index))
+        except Located as found:
+            paths.append(place(where, name, found))
+    return tuple(paths)
+
+
+def _too_deep(value: object, name: str) -> str:
+    cycle = find_cycle(value)
+    if cycle is None:
+        return "found a value that is nested too deeply, wanted fewer levels than Python's recursion limit allows"
+    return f"found a value that contains itself, at {name or 'value'}{cycle}"
