@@ -1,5 +1,6 @@
 """The time, handed in, so that nobody reads it behind a test's back."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
@@ -36,3 +37,12 @@ class MonotonicUtc:
             return self._last
         self._last = now
         return now
+
+
+class LoopClock(MonotonicUtc):
+    """The machine's clock, with timers on the running event loop."""
+
+    def call_at(self, when: datetime, callback: Callable[[], None]) -> Timer:
+        """Call *callback* once *when* has come; soon if it has passed."""
+        delay = (when - self.now()).total_seconds()
+        return asyncio.get_running_loop().call_later(max(0.0, delay), callback)

@@ -1,0 +1,75 @@
+"""What the rules ask the engine to do."""
+
+from datetime import datetime
+
+import msgspec
+
+from volant.model.ids import ActionId, AttemptKey, CallId
+from volant.model.worker_protocol import CallRefused, ChildEnded, Outcome
+
+
+class Enqueue(msgspec.Struct, frozen=True):
+    """The action wants a place."""
+
+    action: ActionId
+
+
+class Withdraw(msgspec.Struct, frozen=True):
+    """The action wants no place any more."""
+
+    action: ActionId
+
+
+class Release(msgspec.Struct, frozen=True):
+    """The attempt has finished: its place is free, though its process may still be there."""
+
+    key: AttemptKey
+
+
+class EndTree(msgspec.Struct, frozen=True):
+    """End the attempt's process tree."""
+
+    key: AttemptKey
+    at_once: bool = False
+
+
+class Tell(msgspec.Struct, frozen=True):
+    """Say it to the attempt once what is written now is committed."""
+
+    key: AttemptKey
+    message: ChildEnded | CallRefused
+
+
+class Lend(msgspec.Struct, frozen=True):
+    """The attempt only waits."""
+
+    key: AttemptKey
+
+
+class TakeBack(msgspec.Struct, frozen=True):
+    """The attempt works again."""
+
+    key: AttemptKey
+
+
+class WakeAt(msgspec.Struct, frozen=True):
+    """Call `RunMachine.backoff_elapsed` then."""
+
+    action: ActionId
+    at: datetime
+
+
+class TellRecorded(msgspec.Struct, frozen=True):
+    """Read these actions' outcomes from the journal and say them to the attempt, in this order."""
+
+    key: AttemptKey
+    calls: tuple[tuple[ActionId, CallId], ...]
+
+
+class RunFinished(msgspec.Struct, frozen=True):
+    """The run has ended and nothing of it is alive; tell so once what is written now is committed."""
+
+    outcome: Outcome
+
+
+Command = Enqueue | Withdraw | Release | EndTree | Tell | Lend | TakeBack | WakeAt | TellRecorded | RunFinished

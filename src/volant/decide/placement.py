@@ -1,0 +1,245 @@
+"""Which queued attempts may start now.
+
+CPU and memory are admitted by request. A holder that only waits lends its CPU (not its memory or its
+devices); when it wakes it has it again at once, beyond capacity if need be, and nothing new is admitted
+until the sum is within capacity again. Runs take turns; within a run deeper actions go first, so that a
+tree is finished branch by branch instead of being opened everywhere, and equals go in the order they came.
+
+Two exceptions to "the sum of requests stays within capacity": the one above, and progress. A request larger
+than the machine runs alone; and when nothing that runs can make progress, the first in line is admitted.
+"""
+
+import heapq
+
+import msgspec
+
+from volant.model.ids import AttemptKey, RunId
+
+LOOKAHEAD = 64
+"""How many queued attempts behind one that does not fit are looked at, per run."""
+PATIENCE = 256
+"""How often one that does not fit may be passed over before everyone waits for it."""
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine has, or may be used of it."""
+
+    cpu: int
+    """Thousandths of a core."""
+    memory: int
+    """Bytes."""
+    gpus: int = 0
+    processes: int = 512
+    """Live attempts."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt asks for."""
+
+    cpu: int
+    memory: int = 0
+    gpus: int = 0
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """An attempt may start; *reason* says why capacity is exceeded for it, if it is."""
+
+    key: AttemptKey
+    reason: str | None = None
+
+
+class _Holder:
+    __slots__ = ("alone", "lent", "request")
+
+    def __init__(self, request: Request, *, alone: bool) -> None:
+        self.request = request
+        self.lent = False
+        self.alone = alone
+
+
+class _Entry:
+    __slots__ = ("key", "passed", "request", "run", "withdrawn")
+
+    def __init__(self, key: AttemptKey, run: RunId, request: Request) -> None:
+        self.key = key
+        self.run = run
+        self.request = request
+        self.passed = 0
+        self.withdrawn = False
+
+
+class Placement:
+    """Who holds what, and who waits for it."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self.capacity = capacity
+        self._holders: dict[AttemptKey, _Holder] = {}
+        self._entries: dict[AttemptKey, _Entry] = {}
+        self._queues: dict[RunId, list[tuple[int, int, _Entry]]] = {}
+        self._turns: list[RunId] = []
+        self._count = 0
+        self.cpu_used = 0
+        self.memory_used = 0
+        self.gpus_used = 0
+        self.processes = 0
+
+    @property
+    def queued(self) -> int:
+        """How many attempts wait."""
+        return len(self._entries)
+
+    def working(self) -> list[AttemptKey]:
+        """Holders that have not lent their CPU."""
+        return [key for key, holder in self._holders.items() if not holder.lent]
+
+    def enqueue(self, key: AttemptKey, *, run: RunId, depth: int, request: Request) -> None:
+        """Put an attempt in line."""
+        self._count += 1
+        entry = _Entry(key, run, request)
+        self._entries[key] = entry
+        queue = self._queues.get(run)
+        if queue is None:
+            queue = self._queues[run] = []
+            self._turns.append(run)
+        heapq.heappush(queue, (-depth, self._count, entry))
+
+    def withdraw(self, key: AttemptKey) -> bool:
+        """Take an attempt out of the line; whether it was in it."""
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return False
+        entry.withdrawn = True
+        return True
+
+    def release(self, key: AttemptKey) -> None:
+        """A holder needs its CPU, memory and devices no longer. Its process still counts until `gone`."""
+        holder = self._holders.pop(key, None)
+        if holder is None:
+            return
+        if not holder.lent:
+            self.cpu_used -= holder.request.cpu
+        self.memory_used -= holder.request.memory
+        self.gpus_used -= holder.request.gpus
+
+    def gone(self) -> None:
+        """A process of an attempt is gone."""
+        self.processes -= 1
+
+    def lend(self, key: AttemptKey) -> None:
+        """A holder only waits."""
+        holder = self._holders.get(key)
+        if holder is not None and not holder.lent:
+            holder.lent = True
+            self.cpu_used -= holder.request.cpu
+
+    def take_back(self, key: AttemptKey) -> None:
+        """A holder works again."""
+        holder = self._holders.get(key)
+        if holder is not None and holder.lent:
+            holder.lent = False
+            self.cpu_used += holder.request.cpu
+
+    def admit(self, *, can_progress: bool) -> list[Admission]:
+        """All that may start now, in the order they should.
+
+        *can_progress*: whether anything that was admitted before can go on without what is queued. If not,
+        and nothing fits, the first in line is admitted all the same.
+        """
+        admitted: list[Admission] = []
+        while self._entries and self.processes < self.capacity.processes:
+            entry = self._next_fitting()
+            if entry is None:
+                break
+            admitted.append(self._hold(entry))
+        if not admitted and self._entries and not can_progress:
+            entry = self._first()
+            admitted.append(self._hold(entry, reason="nothing that runs can go on without it"))
+        return admitted
+
+    def _hold(self, entry: _Entry, *, reason: str | None = None) -> Admission:
+        del self._entries[entry.key]
+        entry.withdrawn = True
+        request = entry.request
+        alone = self._is_oversized(request)
+        if alone and reason is None:
+            reason = f"it requests more than the machine has ({self._excess(request)}) and runs alone"
+        self._holders[entry.key] = _Holder(request, alone=alone)
+        self.cpu_used += request.cpu
+        self.memory_used += request.memory
+        self.gpus_used += request.gpus
+        self.processes += 1
+        turn = self._turns.index(entry.run)
+        self._turns.append(self._turns.pop(turn))
+        return Admission(entry.key, reason)
+
+    def _next_fitting(self) -> _Entry | None:
+        for run in list(self._turns):
+            queue = self._clean(run)
+            if not queue:
+                continue
+            head = queue[0][2]
+            if self._fits(head.request):
+                heapq.heappop(queue)
+                return head
+            if head.passed < PATIENCE and len(queue) > 1:
+                behind = self._behind(queue)
+                if behind is not None:
+                    head.passed += 1
+                    return behind
+            elif head.passed >= PATIENCE:
+                return None
+        return None
+
+    def _behind(self, queue: list[tuple[int, int, _Entry]]) -> _Entry | None:
+        """A queued attempt behind the head that fits, if the head waits for something that it does not need."""
+        head = queue[0][2].request
+        # The first places of a heap are near its smallest entries: near enough for passing by.
+        for _, _, entry in queue[1:LOOKAHEAD]:
+            if not entry.withdrawn and entry.request is not head and self._fits(entry.request):
+                return entry
+        return None
+
+    def _first(self) -> _Entry:
+        for run in list(self._turns):
+            queue = self._clean(run)
+            if queue:
+                return heapq.heappop(queue)[2]
+        msg = "the line is empty"
+        raise LookupError(msg)
+
+    def _clean(self, run: RunId) -> list[tuple[int, int, _Entry]]:
+        queue = self._queues[run]
+        while queue and queue[0][2].withdrawn:
+            heapq.heappop(queue)
+        if not queue:
+            del self._queues[run]
+            self._turns.remove(run)
+        return queue
+
+    def _fits(self, request: Request) -> bool:
+        if self._is_oversized(request):
+            return not self._holders or (self.cpu_used == 0 and self.memory_used == 0 and self.gpus_used == 0)
+        if any(holder.alone and not holder.lent for holder in self._alone()):
+            return False
+        return (
+            self.cpu_used + request.cpu <= self.capacity.cpu
+            and self.memory_used + request.memory <= self.capacity.memory
+            and self.gpus_used + request.gpus <= self.capacity.gpus
+        )
+
+    def _alone(self) -> list[_Holder]:
+        if self.cpu_used <= self.capacity.cpu and self.memory_used <= self.capacity.memory:
+            return []
+        return [holder for holder in self._holders.values() if holder.alone]
+
+    def _is_oversized(self, request: Request) -> bool:
+        capacity = self.capacity
+        return request.cpu > capacity.cpu or request.memory > capacity.memory or request.gpus > capacity.gpus
+
+    def _excess(self, request: Request) -> str:
+        capacity = self.capacity
+        if request.cpu > capacity.cpu:
+            return f"{request.cpu / 1000:g} CPU of {capacity.cpu / 1000:g}"
+        if request.memory > capacity.memory:
+            return f"{request.memory} bytes of memory of {capacity.memory}"
+        return f"{request.gpus} GPU of {capacity.gpus}"

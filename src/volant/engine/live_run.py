@@ -1,0 +1,117 @@
+"""A run that this engine executes: its rules, and what it needs to start attempts."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from volant.decide.placement import Request
+from volant.decide.run_machine import RunMachine
+from volant.model.code import CodeSource
+from volant.model.control_protocol import RunOptions
+from volant.model.ids import RunId, SpecDigest
+from volant.model.specs import ActionSpec, ResourceSpec
+from volant.model.worker_protocol import RunContext
+from volant.ports.launcher import Launcher
+
+_decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+)
+"""What numerical libraries read at import to decide how many threads they start."""
+
+_PASSING = frozenset({"_", "OLDPWD", "SHLVL"})
+"""Variables that shells change with every command; they would tell every command's environment apart."""
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """A complete process environment and its digest."""
+
+    digest: str
+    variables: Mapping[str, str]
+
+
+class KnownSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A spec as bytes and as data, with what follows from it."""
+
+    digest: SpecDigest
+    body: bytes
+    spec: ActionSpec
+    request: Request
+
+
+class LiveRun:
+    """A run in this engine's memory."""
+
+    def __init__(
+        self,
+        machine: RunMachine,
+        *,
+        launcher: Launcher,
+        context: RunContext,
+        code: CodeSource,
+        options: RunOptions,
+        environ: Mapping[str, str],
+        is_placed: bool,
+    ) -> None:
+        """*is_placed*: whether its attempts take places of this machine; inline ones run in the client."""
+        self.machine = machine
+        self.launcher = launcher
+        self.context = context
+        self.code = code
+        self.options = options
+        self.is_placed = is_placed
+        self.committed_seq = 0
+        self._base = {name: value for name, value in environ.items() if name not in _PASSING}
+        self._specs: dict[SpecDigest, KnownSpec] = {}
+        self._environments: dict[tuple[tuple[tuple[str, str], ...], int], Environment] = {}
+
+    @property
+    def run(self) -> RunId:
+        """Its name."""
+        return self.machine.run
+
+    def learn(self, digest: SpecDigest, body: bytes, *, has_gpus: bool) -> KnownSpec:
+        """Keep a spec that calls will name."""
+        known = self._specs.get(digest)
+        if known is None:
+            spec = _decode_spec(body)
+            known = KnownSpec(digest=digest, body=body, spec=spec, request=_request(spec.resources, has_gpus=has_gpus))
+            self._specs[digest] = known
+        return known
+
+    def spec(self, digest: SpecDigest) -> KnownSpec:
+        """A spec that was learnt before."""
+        return self._specs[digest]
+
+    def environment(self, spec: ActionSpec) -> Environment:
+        """The process environment of an attempt: the client's, the task's, the run's; later ones win."""
+        threads = max(1, math.ceil((spec.resources.cpu_limit or spec.resources.cpu) / 1000))
+        found = self._environments.get((spec.env_vars, threads))
+        if found is not None:
+            return found
+        variables = dict(self._base)
+        for name in THREAD_VARIABLES:
+            variables.setdefault(name, str(threads))
+        variables.update(spec.env_vars)
+        variables.update(self.options.env_vars)
+        digest = hashlib.blake2b(
+            msgspec.msgpack.encode([msgspec.to_builtins(self.code), sorted(variables.items())]), digest_size=16
+        ).hexdigest()
+        found = Environment(digest=digest, variables=variables)
+        self._environments[spec.env_vars, threads] = found
+        return found
+
+
+def _request(resources: ResourceSpec, *, has_gpus: bool) -> Request:
+    # A GPU that the machine does not have is said once and not waited for.
+    return Request(cpu=resources.cpu, memory=resources.memory, gpus=resources.gpu if has_gpus else 0)

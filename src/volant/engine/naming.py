@@ -1,0 +1,26 @@
+"""Names for runs that nobody named: short, pronounceable, unlikely to be equal."""
+
+import secrets
+
+from volant.model.ids import RunId
+
+_FIRST = tuple(
+    """
+    amber ashen brave brisk calm clear coral crisp dawn deep early fair fast fleet fresh gentle golden grand green
+    high keen kind light lively lucid mellow noble pale prime quick quiet rapid rising silent silver smooth soft
+    solar steady still sunny swift tidal vivid warm wide wild young
+    """.split()  # noqa: SIM905 - a word list reads better as words
+)
+_SECOND = tuple(
+    """
+    albatross condor crane curlew dove dunlin eagle egret falcon finch goose grebe gull harrier hawk heron hobby
+    ibis jay kestrel kite lark linnet magpie martin merlin oriole osprey owl pelican petrel pipit plover puffin
+    raven robin rook shrike skua snipe starling stork swallow swan swift teal tern thrush wagtail warbler wren
+    """.split()  # noqa: SIM905 - a word list reads better as words
+)
+
+
+def new_run_name() -> RunId:
+    """Two words and four letters: about 2,500 times 280,000 names."""
+    tail = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz") for _ in range(4))
+    return RunId(f"{secrets.choice(_FIRST)}-{secrets.choice(_SECOND)}-{tail}")

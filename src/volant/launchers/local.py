@@ -1,0 +1,113 @@
+"""Attempts as processes of this machine, forked by zygotes."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from volant.kit.processes import cpu_time_and_state
+from volant.launchers.zygote import Zygote
+from volant.model.exits import Exit
+from volant.model.failures import Failure
+from volant.model.ids import AttemptKey
+from volant.model.worker_protocol import EngineToWorker, WorkerToEngine
+from volant.ports.launcher import AttemptOrder, LauncherEvents
+
+MAX_ZYGOTES = 8
+"""Idle ones beyond this many leave, the least recently used first."""
+_LEAVING = 5.0
+"""Seconds that zygotes have to end their workers when the engine leaves."""
+
+
+class LocalLauncher:
+    """The launcher of mode `local`; see `ports.launcher.Launcher` for its laws."""
+
+    def __init__(self, *, events: LauncherEvents, zygote_logs: Path) -> None:
+        self._events = events
+        self._logs = zygote_logs
+        self._zygotes: dict[str, Zygote] = {}
+        self._leaving: list[Zygote] = []
+        self._owners: dict[AttemptKey, Zygote] = {}
+        self._cpu: dict[AttemptKey, float] = {}
+
+    @property
+    def zygotes(self) -> Sequence[Zygote]:
+        """Those that are alive."""
+        return list(self._zygotes.values())
+
+    def start(self, order: AttemptOrder) -> None:
+        zygote = self._zygotes.get(order.environment)
+        if zygote is None:
+            self._make_room()
+            self._logs.mkdir(parents=True, exist_ok=True)
+            zygote = Zygote(order, log=self._logs / f"{order.environment[:16]}.log", events=self)
+            self._zygotes[order.environment] = zygote
+        self._owners[order.key] = zygote
+        zygote.start(order)
+
+    def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
+        zygote = self._owners.get(key)
+        if zygote is not None:
+            zygote.tell(key, message)
+
+    def end(self, key: AttemptKey, *, grace: float) -> None:
+        zygote = self._owners.get(key)
+        if zygote is not None:
+            zygote.end(key, grace=grace)
+
+    def idle(self, keys: Collection[AttemptKey]) -> set[AttemptKey]:
+        found: set[AttemptKey] = set()
+        for key in keys:
+            zygote = self._owners.get(key)
+            pid = None if zygote is None else zygote.pid_of(key)
+            if pid is None:
+                continue
+            seconds, runnable = cpu_time_and_state(pid)
+            before = self._cpu.get(key)
+            self._cpu[key] = seconds
+            if before is not None and not runnable and seconds <= before:
+                found.add(key)
+        return found
+
+    async def close(self) -> None:
+        zygotes = [*self._zygotes.values(), *self._leaving]
+        for zygote in zygotes:
+            zygote.leave()
+        await asyncio.gather(*(zygote.wait(_LEAVING) for zygote in zygotes))
+
+    def _make_room(self) -> None:
+        idle = sorted((z for z in self._zygotes.values() if z.forks == 0), key=lambda z: z.last_used)
+        for zygote in idle[: max(0, len(self._zygotes) - MAX_ZYGOTES + 1)]:
+            del self._zygotes[zygote.environment]
+            self._leaving.append(zygote)
+            zygote.leave()
+
+    # What zygotes say
+
+    def worker_started(self, key: AttemptKey, pid: int) -> None:
+        self._events.attempt_started(key, pid)
+
+    def worker_said(self, key: AttemptKey, messages: Sequence[WorkerToEngine]) -> None:
+        self._events.attempt_said(key, messages)
+
+    def worker_refused(self, key: AttemptKey, failure: Failure) -> None:
+        self._events.attempt_refused(key, failure)
+        zygote = self._owners.get(key)
+        if zygote is not None and self._zygotes.get(zygote.environment) is zygote:
+            # The next attempt, of this run or the next, imports anew: the user may have mended it.
+            del self._zygotes[zygote.environment]
+            self._leaving.append(zygote)
+            zygote.leave()
+
+    def worker_gone(self, key: AttemptKey, ended: Exit) -> None:
+        self._owners.pop(key, None)
+        self._cpu.pop(key, None)
+        self._events.attempt_gone(key, ended)
+
+    def zygote_warned(self, key: AttemptKey, message: str) -> None:
+        self._events.launcher_warned(key, message)
+
+    def zygote_gone(self, zygote: Zygote) -> None:
+        if self._zygotes.get(zygote.environment) is zygote:
+            del self._zygotes[zygote.environment]
+        if zygote in self._leaving:
+            self._leaving.remove(zygote)

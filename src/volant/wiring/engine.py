@@ -1,0 +1,199 @@
+"""The engine's program: `python -m volant.wiring.engine HOME`.
+
+One process per home. It takes the home's lock, opens the journal, listens, and leaves when nothing runs
+and nobody has been connected for the lingering time, when it is told to, or when the journal refuses.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import resource
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from volant.decide.placement import Capacity
+from volant.engine.engine import Engine
+from volant.engine.ownership import HomeLock
+from volant.engine.service import InlineClient, Service, ServiceParts
+from volant.journal.sqlite.journal import SqliteJournal
+from volant.kit.clock import LoopClock
+from volant.kit.homes import (
+    absolute_home,
+    blobs_path,
+    engine_lock_path,
+    journal_path,
+    logs_path,
+    prepare_home,
+    socket_path,
+)
+from volant.kit.memory import own_resident_memory
+from volant.kit.processes import become_subreaper
+from volant.kit.version import VERSION
+from volant.launchers.inline import InlineLauncher
+from volant.launchers.local import LocalLauncher
+from volant.model.control_protocol import EngineStatus, ZygoteStatus
+from volant.model.ids import ActionId, RunId
+from volant.model.records import Change
+from volant.model.worker_protocol import EngineToWorker
+from volant.ports.launcher import LauncherEvents
+from volant.settings.loading import load_settings
+from volant.settings.tree import Settings
+
+log = logging.getLogger("volant.engine")
+
+
+def main() -> None:
+    """Be the engine of the home that the first argument names; returns at once when there is one already."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    home = absolute_home(sys.argv[1])
+    prepare_home(home)
+    clock = LoopClock()
+    lock = HomeLock.acquire(engine_lock_path(home), started_at=clock.now())
+    if lock is None:
+        return
+    _allow_many_files()
+    become_subreaper()
+    settings = load_settings(environ={**os.environ, "VOLANT_HOME": str(home)}, use_project=False)
+    # What is here now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    asyncio.run(_serve(home, settings, clock))
+
+
+async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with contextlib.AsyncExitStack() as stack:
+        journal = await SqliteJournal.open(journal_path(home))
+        stack.push_async_callback(journal.close)
+
+        def committed(run: RunId, changes: Sequence[Change]) -> None:
+            service.committed(run, changes)
+
+        engine = Engine(
+            journal=journal,
+            clock=clock,
+            capacity=_capacity(settings),
+            host=socket.gethostname(),
+            log_path=_LogPaths(logs_path(home)),
+            on_committed=committed,
+            on_broken=lambda _error: stopping.set(),
+        )
+        stack.push_async_callback(engine.close)
+        local = LocalLauncher(events=engine, zygote_logs=home / "zygotes")
+        stack.push_async_callback(local.close)
+        parts = ServiceParts(
+            engine=engine,
+            journal=journal,
+            clock=clock,
+            local=local,
+            inline=partial(_inline_client, engine),
+            status=lambda request: _status(request, service, local, settings, started_at),
+            stop=stopping.set,
+            home=str(home),
+            blobs=settings.blobs or blobs_path(home).as_uri(),
+            version=VERSION,
+            engine_name=f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+            pid=os.getpid(),
+            uid=os.getuid(),
+        )
+        started_at = clock.now()
+        service = Service(parts)
+        path = socket_path(home)
+        path.unlink(missing_ok=True)
+        server = await loop.create_unix_server(service.accept, path)
+        path.chmod(0o600)
+        stack.callback(partial(path.unlink, missing_ok=True))
+        stack.callback(server.close)
+        log.info("engine %s of %s, pid %d", parts.engine_name, home, os.getpid())
+        await _until_stopped(stopping, service, engine, settings.engine.linger.total_seconds())
+        log.info("engine %s leaves", parts.engine_name)
+        for client in list(service.clients):
+            client.close()
+
+
+async def _until_stopped(stopping: asyncio.Event, service: Service, engine: Engine, linger: float) -> None:
+    """Return when told to stop, or when nothing has run and nobody was connected for *linger* seconds."""
+    loop = asyncio.get_running_loop()
+    last_used = loop.time()
+    step = max(0.1, min(1.0, linger / 4))
+    while not stopping.is_set():
+        if service.clients or not engine.is_idle:
+            last_used = loop.time()
+        elif loop.time() - last_used >= linger:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), step)
+
+
+class _LogPaths:
+    """Files for captured output: one folder per run, made when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: set[RunId] = set()
+
+    def __call__(self, run: RunId, action: ActionId, attempt: int) -> str:
+        if run not in self._made:
+            (self._folder / run).mkdir(parents=True, exist_ok=True)
+            self._made.add(run)
+        return f"{self._folder}/{run}/{action}-{attempt}.log"
+
+
+def _inline_client(
+    events: LauncherEvents, send: Callable[[tuple[EngineToWorker, ...]], None], pid: int
+) -> InlineClient:
+    launcher = InlineLauncher(events=events, send=send, pid=pid)
+    return InlineClient(launcher=launcher, heard=launcher.heard, gone=launcher.client_gone)
+
+
+def _capacity(settings: Settings) -> Capacity:
+    capacity = settings.capacity
+    return Capacity(cpu=capacity.cpu, memory=capacity.memory, gpus=capacity.gpu, processes=capacity.processes)
+
+
+def _status(
+    request: int, service: Service, local: LocalLauncher, settings: Settings, started_at: datetime
+) -> EngineStatus:
+    engine = service.parts.engine
+    return EngineStatus(
+        request=request,
+        pid=os.getpid(),
+        version=service.parts.version,
+        started_at=started_at,
+        home=service.parts.home,
+        clients=len(service.clients),
+        live_runs=tuple(engine.runs),
+        live_actions=engine.live_actions,
+        queued_actions=engine.placement.queued,
+        live_attempts=engine.live_attempts,
+        cpu=settings.capacity.cpu,
+        cpu_used=engine.placement.cpu_used,
+        zygotes=tuple(
+            ZygoteStatus(pid=zygote.pid, environment=zygote.label, forks=zygote.forks, imported=zygote.is_imported)
+            for zygote in local.zygotes
+        ),
+        resident_memory=own_resident_memory(),
+    )
+
+
+def _allow_many_files() -> None:
+    """Every live attempt has a socket here."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

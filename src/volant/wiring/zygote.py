@@ -1,0 +1,10 @@
+"""The program of a zygote: `python -P -c BOOT FOLDER DESCRIPTOR`, see `volant.launchers.zygote`."""
+
+import socket
+
+from volant.worker.zygote import run_zygote
+
+
+def main(descriptor: int) -> None:
+    """Serve the engine at the other end of the inherited socket until it says to leave."""
+    run_zygote(socket.socket(fileno=descriptor))
