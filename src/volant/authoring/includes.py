@@ -1,0 +1,18 @@
+"""Files that travel beside the code: paths and globs, relative to the file that declares the environment."""
+
+import glob
+import os
+
+from volant.authoring.validation import refuse_value, texts
+
+
+def checked_patterns(where: str, value: object, folder: str) -> tuple[str, ...]:
+    """Patterns that each match something under *folder*."""
+    patterns = texts(where, "include", value)
+    for pattern in patterns:
+        if (
+            next(glob.iglob(os.path.join(glob.escape(folder), pattern), recursive=True, include_hidden=True), None)
+            is None
+        ):
+            refuse_value(where, "include", pattern, f"a path or glob that matches something in {folder}")
+    return tuple(dict.fromkeys(patterns))

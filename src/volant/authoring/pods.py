@@ -1,0 +1,81 @@
+"""Pods for Kubernetes, as data."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from volant.authoring.validation import filled_text, refuse_type, refuse_value, text, text_map
+from volant.authoring.value import Value
+
+
+class PodTemplate(Value):
+    """A pod around the task: its spec (a dict as in YAML, or an object of the `kubernetes` package), labels, annotations.
+
+    The task runs in the container of the name *primary_container_name*, which is added when the
+    spec does not have it.
+    """
+
+    pod_spec: Mapping[str, Any] | None
+    primary_container_name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+    def __init__(
+        self,
+        pod_spec: object = None,
+        primary_container_name: str = "primary",
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> None:
+        self._keep(
+            pod_spec=None if pod_spec is None else _pod_spec(pod_spec),
+            primary_container_name=filled_text("PodTemplate", "primary_container_name", primary_container_name),
+            labels=text_map("PodTemplate", "labels", labels or {}),
+            annotations=text_map("PodTemplate", "annotations", annotations or {}),
+        )
+
+    def to_json(self) -> str:
+        """The template as JSON, keys in order."""
+        return json.dumps(self.__dict__, sort_keys=True)
+
+    def _content(self) -> object:
+        return self.to_json()
+
+
+def as_pod_template(where: str, value: object) -> PodTemplate | str:
+    """A template or the name of one; an empty name means none."""
+    if isinstance(value, PodTemplate):
+        return value
+    if not isinstance(value, str):
+        refuse_type(where, "pod_template", value, "the name of a template or a PodTemplate")
+    return text(where, "pod_template", value)
+
+
+def _pod_spec(value: object) -> dict[str, Any]:
+    plain = _plain(value)
+    if not isinstance(plain, dict):
+        refuse_type("PodTemplate", "pod_spec", value, "a dict or a V1PodSpec")
+    spec = cast("dict[str, Any]", plain)
+    containers = spec.get("containers", [])
+    if not isinstance(containers, list):
+        refuse_type("PodTemplate", "pod_spec['containers']", containers, "a list of containers")
+    for index, container in enumerate(cast("list[Any]", containers)):
+        if not isinstance(container, dict) or not isinstance(cast("dict[str, Any]", container).get("name"), str):
+            refuse_value("PodTemplate", f"pod_spec['containers'][{index}]", container, "a dict with a name")
+    return spec
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say of *value*; the objects of the `kubernetes` package know their own field names."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[Any, Any]", value).items()
+        return {filled_text("PodTemplate", "a key in pod_spec", key): _plain(item) for key, item in pairs}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("list[Any]", value)]
+    names = getattr(value, "attribute_map", None)
+    if not isinstance(names, dict):
+        refuse_type("PodTemplate", "pod_spec", value, "plain data as in YAML")
+    fields = ((key, getattr(value, name)) for name, key in cast("dict[str, str]", names).items())
+    return {key: _plain(item) for key, item in fields if item is not None}

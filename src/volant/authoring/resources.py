@@ -1,0 +1,185 @@
+"""What a task asks of the machine: cores, memory, accelerators, disk."""
+
+import re
+from collections.abc import Callable
+from typing import cast
+
+from volant.authoring.validation import filled_text, items, refuse_type, refuse_value, whole_number
+from volant.authoring.value import Value
+from volant.kit.quantities import format_bytes, format_cpu, parse_bytes, parse_cpu
+from volant.model.errors import DefinitionError
+
+Cores = int | float | str
+_DEVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]*", re.ASCII)
+_MIG_SLICE = re.compile(r"[1-9][0-9]*g\.[1-9][0-9]*gb(\+[a-z.]+)?", re.ASCII)
+_TPU_SLICE = re.compile(r"[1-9][0-9]*(x[1-9][0-9]*){1,2}", re.ASCII)
+_THOUSANDTHS = re.compile(r"[0-9.]+m", re.ASCII)
+_CPU = "cores such as 1, 0.5 or '500m', or a pair (request, limit)"
+_MEMORY = "a size such as '512Mi' or '2Gi', or a pair (request, limit)"
+_SIZE = "a size such as '512Mi' or '2Gi'"
+
+
+class Device(Value):
+    """Accelerators of one kind: how many, which model, and which slice of each.
+
+    `partition` is a MIG profile such as `1g.5gb`, or a TPU topology such as `2x2x1`.
+    """
+
+    quantity: int
+    device: str | None
+    partition: str | None
+    device_class: str
+
+    def __init__(
+        self,
+        quantity: int = 1,
+        device: str | None = None,
+        partition: str | None = None,
+        device_class: str = "gpu",
+    ) -> None:
+        where = type(self).__name__
+        if device is not None and not _DEVICE_NAME.fullmatch(filled_text(where, "device", device)):
+            refuse_value(where, "device", device, "the name of a model such as 'A100'")
+        kind = filled_text(where, "device_class", device_class).lower()
+        if partition is not None:
+            _check_partition(where, kind, filled_text(where, "partition", partition))
+        self._keep(
+            quantity=whole_number(where, "quantity", quantity, at_least=1),
+            device=device,
+            partition=partition,
+            device_class=kind,
+        )
+
+
+class GPU(Device):
+    """GPUs of one model: `GPU("A100", 2)`, or a slice of one: `GPU("A100", 1, "1g.5gb")`."""
+
+    def __init__(self, device: str | None = None, quantity: int = 1, partition: str | None = None) -> None:
+        super().__init__(quantity=quantity, device=device, partition=partition, device_class="gpu")
+
+
+class TPU(Device):
+    """A TPU of one generation, optionally with its topology: `TPU("V5P", "2x2x1")`."""
+
+    def __init__(self, device: str, partition: str | None = None) -> None:
+        super().__init__(quantity=1, device=device, partition=partition, device_class="tpu")
+
+
+class Resources(Value):
+    """What one attempt requests and may use.
+
+    A single quantity is request and limit at once, a pair is `(request, limit)`. Sizes follow
+    Kubernetes: `Mi` and `Gi` are powers of 1024, `M` and `G` powers of 1000.
+
+    Raises:
+        DefinitionError: a quantity that cannot be, or a request above its limit.
+    """
+
+    cpu: Cores | tuple[Cores, Cores] | None
+    memory: str | tuple[str, str] | None
+    gpu: str | int | Device | None
+    disk: str | None
+    shm: str | None
+
+    def __init__(
+        self,
+        cpu: Cores | tuple[Cores, Cores] | None = None,
+        memory: str | tuple[str, str] | None = None,
+        gpu: str | int | Device | None = None,
+        disk: str | None = None,
+        shm: str | None = None,
+    ) -> None:
+        self._keep(
+            cpu=_pair(cpu),
+            memory=_pair(memory),
+            gpu=gpu,
+            disk=disk,
+            shm=shm,
+            cpu_range=_range("cpu", cpu, _CPU, _millicores),
+            memory_range=_range("memory", memory, _MEMORY, _bytes),
+            device=_device(gpu),
+            disk_bytes=None if disk is None else _bytes("disk", disk, _SIZE),
+            shm_bytes=None if shm is None or shm == "auto" else _bytes("shm", shm, f"'auto' or {_SIZE}"),
+        )
+
+    cpu_range: tuple[int, int] | None
+    """Request and limit in thousandths of a core."""
+    memory_range: tuple[int, int] | None
+    """Request and limit in bytes."""
+    device: Device | None
+    disk_bytes: int | None
+    shm_bytes: int | None
+    """None also for `"auto"`."""
+
+    def _content(self) -> object:
+        return (self.cpu_range, self.memory_range, self.device, self.disk_bytes, self.shm_bytes, self.shm == "auto")
+
+
+def _pair(value: object) -> object:
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
+
+
+def _range(
+    parameter: str, value: object, wanted: str, parse: Callable[[str, object, str], int]
+) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list)):
+        amount = parse(parameter, value, wanted)
+        return amount, amount
+    pair = items("Resources", parameter, value, wanted)
+    if len(pair) != 2:
+        refuse_value("Resources", parameter, pair, wanted)
+    request = parse(f"the request of {parameter}", pair[0], wanted)
+    limit = parse(f"the limit of {parameter}", pair[1], wanted)
+    if request > limit:
+        form = format_cpu if parameter == "cpu" else format_bytes
+        message = f"Resources: {parameter} requests {pair[0]!r} ({form(request)}), "
+        raise DefinitionError(message + f"which is above its limit {pair[1]!r} ({form(limit)})")
+    return request, limit
+
+
+def _millicores(parameter: str, value: object, wanted: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        refuse_type("Resources", parameter, value, wanted)
+    try:
+        return parse_cpu(value)
+    except ValueError:
+        refuse_value("Resources", parameter, value, wanted)
+
+
+def _bytes(parameter: str, value: object, wanted: str) -> int:
+    if not isinstance(value, str):
+        refuse_type("Resources", parameter, value, wanted)
+    if _THOUSANDTHS.fullmatch(value):
+        # Kubernetes reads this as thousandths of a byte, which nobody means.
+        refuse_value("Resources", parameter, value, f"{wanted}; did you mean '{value[:-1]}M' or '{value[:-1]}Mi'?")
+    try:
+        return parse_bytes(value)
+    except ValueError:
+        refuse_value("Resources", parameter, value, wanted)
+
+
+def _device(gpu: object) -> Device | None:
+    wanted = "a number, a model and a number such as 'A100:1', a GPU, a TPU or a Device"
+    if gpu is None:
+        return None
+    if isinstance(gpu, Device):
+        return Device(gpu.quantity, gpu.device, gpu.partition, gpu.device_class)
+    if isinstance(gpu, str):
+        name, colon, count = gpu.partition(":")
+        if not _DEVICE_NAME.fullmatch(name) or (colon and not (count.isascii() and count.isdigit() and int(count))):
+            refuse_value("Resources", "gpu", gpu, wanted)
+        return Device(quantity=int(count) if colon else 1, device=name)
+    if isinstance(gpu, bool) or not isinstance(gpu, int):
+        refuse_type("Resources", "gpu", gpu, wanted)
+    if gpu < 0:
+        refuse_value("Resources", "gpu", gpu, wanted)
+    return Device(quantity=gpu) if gpu else None
+
+
+def _check_partition(where: str, kind: str, partition: str) -> None:
+    if kind == "gpu" and not _MIG_SLICE.fullmatch(partition):
+        refuse_value(where, "partition", partition, "a slice such as '1g.5gb'")
+    if kind == "tpu" and not _TPU_SLICE.fullmatch(partition):
+        refuse_value(where, "partition", partition, "a topology such as '2x2x1'")
