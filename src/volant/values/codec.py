@@ -159,6 +159,9 @@ def read_payload(read: Callable[[Source], Any], data: bytes, *, where: str, name
 def place(where: str, name: str, fault: Fault) -> str:
     """Where a fault is: the thing, then the path inside it."""
     path = fault.path
+    if fault.parameter is not None:
+        name = fault.parameter
+        where = f"{where}, parameter {name!r}"
     if not path:
         return where
     return f"{where}, at {name}{path}" if name else f"{where}{path}"

@@ -115,6 +115,7 @@ class Fault(Exception):
         super().__init__(text)
         self.text = text
         self.steps: list[str] = []
+        self.parameter: str | None = None
 
     def via(self, step: str) -> None:
         """Note the step that leads from the enclosing value to the faulty one."""

@@ -1,0 +1,354 @@
+"""A task's inputs and outputs: what its function takes and returns, as values and as bytes."""
+
+import typing
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Optional, get_args, get_origin
+
+from volant.model.errors import ArgumentError, DefinitionError
+from volant.values.annotations import describe, is_unresolved, unwrap
+from volant.values.codec import PLANNER, Encoded, decode_plan, encode_plan, read_payload, write_payload
+from volant.values.plans import Plan
+from volant.values.scopes import Scope
+from volant.values.signatures import EMPTY, POSITIONAL_ONLY, Binding, Parameter, is_async, parameters_of
+from volant.values.structures import is_named_tuple
+from volant.values.wire import (
+    STRUCT,
+    Fault,
+    Misread,
+    Sink,
+    Source,
+    Unencodable,
+    read_size,
+    read_text,
+    sized,
+    text_bytes,
+    write_size,
+)
+
+__all__ = ["EMPTY", "Interface", "Parameter"]
+
+_RETURN: Final = "return"
+_NOWHERE: Final = 1 << 62
+"""A `Sink.probe` that no pickled part has."""
+
+
+class Interface:
+    """What a task takes and returns.
+
+    Cheap to make: annotations are evaluated, and plans built, at the first call that needs them.
+    """
+
+    __slots__ = (
+        "_binding",
+        "_scope",
+        "_slots",
+        "_types",
+        "function",
+        "is_async",
+        "name",
+        "parameters",
+        "return_annotation",
+    )
+
+    def __init__(self, function: Callable[..., Any], *, name: str, scope: Scope) -> None:
+        self.name = name
+        self.function = function
+        self.is_async = is_async(function)
+        self.parameters, self.return_annotation = parameters_of(function, task=self.title)
+        self._binding = Binding(self.parameters, task=self.title)
+        self._types: dict[str, Any] = {}
+        self._slots: tuple[tuple[Parameter, bytes, Plan], ...] | None = None
+        self._scope = scope
+        self._settle()
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *, name: str) -> "Interface":
+        """The interface of a function, for the task *name*.
+
+        Raises:
+            DefinitionError: the function cannot be a task; the message says why.
+        """
+        return cls(function, name=name, scope=Scope.of(function))
+
+    @property
+    def title(self) -> str:
+        """The task as errors name it."""
+        return f"task {self.name!r}"
+
+    @property
+    def types(self) -> Mapping[str, Any]:
+        """The evaluated annotation of each parameter; `Any` for one that has none.
+
+        Raises:
+            DefinitionError: a name in an annotation is still not defined.
+        """
+        return {parameter.name: self._type(parameter.name, parameter.annotation) for parameter in self.parameters}
+
+    @property
+    def returns(self) -> Any:
+        """The evaluated return annotation; `EMPTY` without one."""
+        if self.return_annotation is EMPTY:
+            return EMPTY
+        return self._type(_RETURN, self.return_annotation)
+
+    def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """The arguments of a call by name, exactly as Python binds them; defaults are not filled in.
+
+        Raises:
+            ArgumentError: an argument is missing, surplus, misspelt or given twice.
+        """
+        return self._binding.bind(args, kwargs)
+
+    def encode_inputs(self, arguments: Mapping[str, object]) -> Encoded:
+        """The bytes of a call's arguments.
+
+        Defaults that were not passed are filled in where they have a digest, so that leaving one
+        out and passing it is the same call. The others are left to the function.
+
+        Raises:
+            ArgumentError: a value is not of its parameter's type.
+            ValueCodecError: a value cannot be encoded at all.
+        """
+        return write_payload(partial(self._write_inputs, arguments), arguments, where=self.title)
+
+    def decode_inputs(self, data: bytes) -> tuple[tuple[object, ...], dict[str, object]]:
+        """The arguments to call the function with.
+
+        Raises:
+            ValueCodecError: the bytes are not the arguments of this function.
+        """
+        values = self.decode_arguments(data)
+        args: list[object] = []
+        kwargs: dict[str, object] = {}
+        for parameter in self.parameters:
+            name = parameter.name
+            if parameter.kind is POSITIONAL_ONLY:
+                args.append(values.get(name, parameter.default))
+            elif name in values:
+                kwargs[name] = values[name]
+        return tuple(args), kwargs
+
+    def decode_arguments(self, data: bytes) -> dict[str, object]:
+        """The arguments by name, without defaults that were left to the function.
+
+        Raises:
+            ValueCodecError: the bytes are not the arguments of this function.
+        """
+        values: dict[str, object] = read_payload(self._read_inputs, data, where=self.title)
+        return values
+
+    def encode_output(self, value: object) -> Encoded:
+        """The bytes of what the function returned.
+
+        Raises:
+            ArgumentError: the value is not of the return type.
+            ValueCodecError: the value cannot be encoded at all.
+        """
+        return encode_plan(self._return_plan(), value, where=f"{self.title}, return value", name="result")
+
+    def decode_output(self, data: bytes) -> Any:
+        """What the function returned.
+
+        Raises:
+            ValueCodecError: the bytes are not of the return type.
+        """
+        return decode_plan(self._return_plan(), data, where=f"{self.title}, return value", name="result")
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs: those of a NamedTuple, `o0`, `o1`, ... of a tuple, `o0` of all else.
+
+        `None` is no output, a tuple of any length is one. So is whatever comes without a return annotation.
+        """
+        plain = unwrap(self.returns) if self.returns is not EMPTY else Any
+        origin = get_origin(plain) or plain
+        if plain is None or plain is type(None):
+            return ()
+        if isinstance(origin, type) and is_named_tuple(origin):
+            names: tuple[str, ...] = origin._fields  # type: ignore[attr-defined]
+            return names
+        arguments = get_args(plain)
+        if origin is tuple and ... not in arguments and plain not in (tuple, typing.Tuple):  # noqa: UP006
+            return _numbered(len(arguments))
+        return ("o0",)
+
+    def outputs(self, value: Any) -> dict[str, Any]:
+        """The outputs in a returned value, by name; without a return annotation the value decides."""
+        if self.returns is EMPTY:
+            names = _names_in(value)
+            parts = () if value is None else tuple(value) if isinstance(value, tuple) else (value,)
+        else:
+            names = self.output_names
+            parts = tuple(value) if self._splits() else (value,)
+        return dict(zip(names, parts, strict=False))
+
+    def outputs_as_tuple(self, value: Any) -> tuple[Any, ...]:
+        """The outputs in a returned value, in order."""
+        return tuple(self.outputs(value).values())
+
+    def describe(self) -> str:
+        """The signature as a person would write it: `(carrier: str, month: int = 1) -> float`."""
+        parts = [
+            f"{each.name}: {describe(each.annotation) if each.annotation is not EMPTY else 'Any'}"
+            + ("" if each.is_required else f" = {each.default!r}")
+            for each in self.parameters
+        ]
+        result = "" if self.return_annotation is EMPTY else f" -> {describe(self.return_annotation)}"
+        return f"({', '.join(parts)}){result}"
+
+    def __repr__(self) -> str:
+        return f"Interface({self.name}{self.describe()})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel with evaluated annotations: the function body that defined them stays behind."""
+        written = {each.name: each.annotation for each in self.parameters} | {_RETURN: self.return_annotation}
+        if not any(is_unresolved(annotation) for annotation in written.values()):
+            return _restored, (self.function, self.name, {})
+        return _restored, (self.function, self.name, {**self.types, _RETURN: self.returns})
+
+    def _settle(self) -> None:
+        """Evaluate what can be evaluated while the enclosing function bodies are there; then let go of them."""
+        scope = self._scope
+        if not scope.frames:
+            return
+        written = {each.name: each.annotation for each in self.parameters} | {_RETURN: self.return_annotation}
+        for name, annotation in written.items():
+            if annotation is EMPTY or not is_unresolved(annotation):
+                continue
+            try:
+                self._types[name] = scope.evaluate(annotation)
+            except NameError:
+                return
+        self._scope = Scope(self.function)
+
+    def _type(self, name: str, annotation: Any) -> Any:
+        if annotation is EMPTY:
+            return Any
+        if name not in self._types:
+            self._types[name] = self._evaluated(name, annotation)
+        return self._types[name]
+
+    def _evaluated(self, name: str, annotation: Any) -> Any:
+        if not is_unresolved(annotation):
+            return annotation
+        try:
+            return self._scope.evaluate(annotation)
+        except Exception as error:
+            owner = "return value" if name == _RETURN else f"parameter {name!r}"
+            raise DefinitionError(
+                f"{self.title}, {owner}: the annotation {describe(annotation)!r} cannot be evaluated: {error}",
+                hint="import the name where the task is defined, outside of `if TYPE_CHECKING:`",
+            ) from error
+
+    def _plans(self) -> tuple[tuple[Parameter, bytes, Plan], ...]:
+        if self._slots is None:
+            self._slots = tuple(
+                (parameter, text_bytes(parameter.name), self._plan(parameter)) for parameter in self.parameters
+            )
+        return self._slots
+
+    def _plan(self, parameter: Parameter) -> Plan:
+        annotation = self._type(parameter.name, parameter.annotation)
+        try:
+            if parameter.default is None:
+                return PLANNER.plan(Optional[unwrap(annotation)])  # noqa: UP045 - it may not have an `|`
+            return PLANNER.plan(annotation)
+        except DefinitionError as error:
+            raise DefinitionError(f"{self.title}, parameter {parameter.name!r}: {error}") from error
+
+    def _return_plan(self) -> Plan:
+        try:
+            return PLANNER.plan(self.returns)
+        except DefinitionError as error:
+            raise DefinitionError(f"{self.title}, return value: {error}") from error
+
+    def _write_inputs(self, arguments: Mapping[str, object], out: Sink) -> None:
+        plans = self._plans()
+        if unknown := arguments.keys() - self._binding.by_name.keys():
+            raise ArgumentError(f"{self.title}: found arguments {sorted(unknown)}, which it does not have")
+        out.append(STRUCT)
+        start = len(out)
+        write_size(len(plans), out)
+        written = 0
+        for parameter, head, plan in plans:
+            if parameter.name in arguments:
+                out += head
+                self._write_argument(parameter, plan, arguments[parameter.name], out)
+                written += 1
+            elif parameter.default is not EMPTY:
+                written += self._write_default(parameter, head, plan, out)
+        if written < len(plans):
+            out[start : start + len(sized(len(plans)))] = sized(written)
+
+    def _write_argument(self, parameter: Parameter, plan: Plan, value: object, out: Sink) -> None:
+        try:
+            plan.write(value, out)
+        except Fault as fault:
+            fault.parameter = parameter.name
+            raise
+
+    def _write_default(self, parameter: Parameter, head: bytes, plan: Plan, out: Sink) -> bool:
+        """Write a default, unless it has no digest."""
+        mark = out.mark()
+        probe = out.probe
+        out += head
+        out.digestable = True
+        try:
+            out.probe = _NOWHERE if probe >= 0 else -1
+            self._write_argument(parameter, plan, parameter.default, out)
+        except Unencodable:
+            out.digestable = False
+        finally:
+            out.probe = probe
+        if not out.digestable:
+            out.rollback(mark)
+            return False
+        out.digestable = mark.digestable
+        return True
+
+    def _read_inputs(self, source: Source) -> dict[str, object]:
+        if source.peek() != STRUCT:
+            raise Misread("found a single value, wanted arguments")
+        source.pos += 1
+        plans = {parameter.name: plan for parameter, _, plan in self._plans()}
+        values: dict[str, object] = {}
+        for _ in range(read_size(source)):
+            name = read_text(source)
+            if name not in plans or name in values:
+                raise Misread(f"found the argument {name!r}, wanted one of {', '.join(map(repr, plans))}")
+            try:
+                values[name] = plans[name].read(source)
+            except Fault as fault:
+                fault.parameter = name
+                raise
+        if missing := [name for name in self._binding.required if name not in values]:
+            raise Misread(f"the argument {missing[0]!r} is missing and has no default")
+        return values
+
+    def _splits(self) -> bool:
+        """Whether the parts of a returned tuple are the outputs."""
+        plain = unwrap(self.returns)
+        origin = get_origin(plain) or plain
+        arguments = get_args(plain)
+        if not (isinstance(origin, type) and issubclass(origin, tuple)):
+            return False
+        return is_named_tuple(origin) or (origin is tuple and bool(arguments) and ... not in arguments)
+
+
+def _restored(function: Callable[..., Any], name: str, types: Mapping[str, Any]) -> Interface:
+    interface = Interface(function, name=name, scope=Scope(function))
+    interface._types.update(types)
+    return interface
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"o{index}" for index in range(count))
+
+
+def _names_in(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, tuple):
+        return value._fields if is_named_tuple(type(value)) else _numbered(len(value))
+    return ("o0",)

@@ -1,0 +1,144 @@
+"""What a function takes: its parameters, and how a call binds to them.
+
+Binding follows Python exactly; the errors name the task and what was meant, which Python's do not.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+import msgspec
+
+from volant.model.errors import ArgumentError, DefinitionError, DefinitionTypeError
+from volant.values.wire import found
+
+EMPTY: Final = inspect.Parameter.empty
+POSITIONAL_ONLY: Final = inspect.Parameter.POSITIONAL_ONLY
+KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
+_COLLECTING: Final = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter as it was written. `EMPTY` stands for an annotation or a default that is not there."""
+
+    name: str
+    kind: Any
+    annotation: Any
+    default: Any
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is EMPTY
+
+    @property
+    def is_positional(self) -> bool:
+        return self.kind is not KEYWORD_ONLY
+
+
+def parameters_of(function: Callable[..., Any], *, task: str) -> tuple[tuple[Parameter, ...], Any]:
+    """The parameters and the return annotation.
+
+    Raises:
+        DefinitionError: the function cannot be a task; the message says why.
+    """
+    _check_function(function, task)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise DefinitionTypeError(f"{task}: found {found(function)}, which has no signature ({error})") from None
+    for parameter in signature.parameters.values():
+        _check_parameter(parameter, task)
+    parameters = tuple(
+        Parameter(name=each.name, kind=each.kind, annotation=each.annotation, default=each.default)
+        for each in signature.parameters.values()
+    )
+    return parameters, signature.return_annotation
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function))
+
+
+class Binding:
+    """Binds calls to a list of parameters."""
+
+    __slots__ = ("by_name", "parameters", "positional", "required", "task")
+
+    def __init__(self, parameters: Sequence[Parameter], *, task: str) -> None:
+        self.task = task
+        self.parameters = tuple(parameters)
+        self.by_name = {parameter.name: parameter for parameter in parameters}
+        self.positional = tuple(parameter.name for parameter in parameters if parameter.is_positional)
+        self.required = tuple(parameter.name for parameter in parameters if parameter.is_required)
+
+    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """The arguments by name, in the order of the parameters; defaults are not filled in.
+
+        Raises:
+            ArgumentError: they do not bind.
+        """
+        if len(args) > len(self.positional):
+            raise ArgumentError(self._surplus(args))
+        bound: dict[str, object] = dict(zip(self.positional, args, strict=False))
+        if kwargs:
+            bound = self._with_keywords(bound, kwargs)
+        if missing := [name for name in self.required if name not in bound]:
+            raise ArgumentError(f"{self.task}: {self._missing(missing)}")
+        return bound
+
+    def _with_keywords(self, bound: dict[str, object], kwargs: Mapping[str, object]) -> dict[str, object]:
+        for name in kwargs:
+            parameter = self.by_name.get(name)
+            if parameter is None:
+                raise ArgumentError(f"{self.task}: found the argument {name!r}, {self._wanted(name)}")
+            if parameter.kind is POSITIONAL_ONLY:
+                raise ArgumentError(f"{self.task}: found {name!r} as a keyword, wanted it by position only")
+            if name in bound:
+                raise ArgumentError(f"{self.task}: found two values for the argument {name!r}, wanted one")
+        given = {**bound, **kwargs}
+        return {name: given[name] for name in self.by_name if name in given}
+
+    def _surplus(self, args: Sequence[object]) -> str:
+        count = len(self.positional)
+        wanted = f"at most {count} ({', '.join(self.positional)})" if count else "none"
+        return f"{self.task}: found {len(args)} positional argument{'s' * (len(args) > 1)}, wanted {wanted}"
+
+    def _missing(self, names: Sequence[str]) -> str:
+        listed = ", ".join(repr(name) for name in names)
+        return f"missing the argument{'s' * (len(names) > 1)} {listed}"
+
+    def _wanted(self, name: str) -> str:
+        keywords = [each.name for each in self.parameters if each.kind is not POSITIONAL_ONLY]
+        near = get_close_matches(name, keywords, n=1)
+        if near:
+            return f"did you mean {near[0]!r}?"
+        return f"wanted one of {', '.join(map(repr, keywords))}" if keywords else "wanted none"
+
+
+def _check_function(function: object, task: str) -> None:
+    plain = inspect.unwrap(function) if callable(function) else function
+    if isinstance(function, (staticmethod, classmethod)):
+        kind = type(function).__name__
+        raise DefinitionTypeError(f"{task}: found a {kind}, wanted a function; decorate the function inside it")
+    if isinstance(function, type):
+        raise DefinitionTypeError(f"{task}: found the class {function.__qualname__}, wanted a function")
+    if not callable(function):
+        raise DefinitionTypeError(f"{task}: found {found(function)}, wanted a function")
+    if inspect.isasyncgenfunction(plain) or inspect.isgeneratorfunction(plain):
+        raise DefinitionTypeError(
+            f"{task}: found a generator function, wanted one that returns its result: "
+            "what a generator yields has no place to be stored; return a list"
+        )
+
+
+def _check_parameter(parameter: inspect.Parameter, task: str) -> None:
+    name = _COLLECTING.get(parameter.kind, "") + parameter.name
+    if parameter.kind in _COLLECTING:
+        raise DefinitionError(
+            f"{task}: found the parameter {name!r}, wanted parameters with names: "
+            "every input of a task has a name and a type; take a list or a dict"
+        )
+    if parameter.annotation is EMPTY and parameter.default is EMPTY:
+        raise DefinitionError(f"{task}: the parameter {name!r} is neither annotated nor has a default, wanted a type")
