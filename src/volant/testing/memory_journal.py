@@ -1,0 +1,263 @@
+"""A journal in memory that keeps the port's laws, and whose commits a test can hold, fail or lose."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from volant.journal.filtering import Age, matches
+from volant.journal.planning import Head, Heads, Plan, position
+from volant.journal.receipts import Receipt
+from volant.journal.rows import (
+    action_bytes,
+    action_record,
+    action_row,
+    attempt_record,
+    attempt_row,
+    change_body,
+    change_record,
+    microseconds,
+    run_record,
+    run_row,
+)
+from volant.model.errors import JournalError, RunNotFoundError
+from volant.model.ids import ActionId, RunId, SpecDigest
+from volant.model.phases import ActionPhase
+from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
+from volant.ports.journal import RunFilter
+
+
+class _StoredRun(msgspec.Struct):
+    number: int
+    record: RunRecord
+    actions: dict[ActionId, tuple[int, ActionRecord]] = {}
+    attempts: dict[ActionId, dict[int, AttemptRecord]] = {}
+    changes: list[Change] = []
+
+
+class MemoryStore:
+    """What survives a `MemoryJournal`: give it to the next one, as a file is opened again."""
+
+    def __init__(self) -> None:
+        self.runs: dict[RunId, _StoredRun] = {}
+        self.specs: dict[SpecDigest, SpecRecord] = {}
+        self.numbered: dict[int, _StoredRun] = {}
+        self.last_number = 0
+
+    def head(self, run: RunId) -> Head | None:
+        stored = self.runs.get(run)
+        if stored is None:
+            return None
+        return Head(number=stored.number, seq=len(stored.changes), position=len(stored.actions))
+
+    def place(self, number: int, action: ActionId) -> int | None:
+        action_bytes(action)
+        found = self.numbered[number].actions.get(action)
+        return None if found is None else found[0]
+
+
+class MemoryJournal:
+    """A `Journal` without a disk. A commit is durable one turn of the loop after it was given, unless held.
+
+    Losing it without `close` is a crash: its `store` has what was durable.
+    """
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.failure: JournalError | None = None
+        self._loop = asyncio.get_running_loop()
+        self._heads = Heads(last_number=self.store.last_number)
+        self._emptied = asyncio.Event()
+        self._queue: list[tuple[Batch | RunId, Receipt[bool]]] = []
+        self._held = False
+        self._closed = False
+
+    def hold(self) -> None:
+        """Let commits wait from now on, as a slow disk does."""
+        self._held = True
+
+    def release(self) -> None:
+        """Store what waits, and what is given later, without delay again."""
+        self._held = False
+        self._loop.call_soon(self._store)
+
+    def fail(self, error: JournalError) -> None:
+        """Refuse what waits and whatever is given later, as a full disk does."""
+        self.failure = error
+        queue, self._queue = self._queue, []
+        for _, receipt in queue:
+            receipt.fail(error)
+        self._emptied.set()
+
+    def commit(self, batch: Batch) -> Receipt[bool]:
+        return self._give(batch)
+
+    async def run(self, run: RunId) -> RunRecord | None:
+        stored = self._runs().get(run)
+        return None if stored is None else stored.record
+
+    async def runs(self, where: RunFilter) -> Sequence[RunRecord]:
+        found = [record for record in self._newest_first() if matches(where, record)]
+        if where.since is not None:
+            found = [record for record in found if record.created_at >= where.since]
+        if where.before is not None:
+            before = await self.run(where.before)
+            if before is None:
+                raise RunNotFoundError(f"run {where.before!r} is not in the journal, nothing is older than it")
+            found = [record for record in found if _age(record) < _age(before)]
+        return found[: max(where.limit, 0)]
+
+    async def unfinished_runs(self) -> Sequence[RunRecord]:
+        return [record for record in reversed(self._newest_first()) if not record.phase.is_final]
+
+    async def matching_runs(self, prefix: str, *, limit: int = 10) -> Sequence[RunId]:
+        names = [record.run for record in self._newest_first() if record.run.startswith(prefix)]
+        return names[: max(limit, 0)]
+
+    async def action(self, run: RunId, action: ActionId) -> ActionRecord | None:
+        stored = self._runs().get(run)
+        return None if stored is None or action not in stored.actions else stored.actions[action][1]
+
+    async def actions(
+        self,
+        run: RunId,
+        *,
+        parent: ActionId | None = None,
+        phases: Sequence[ActionPhase] = (),
+        after: int = 0,
+        limit: int = 1000,
+    ) -> Sequence[tuple[int, ActionRecord]]:
+        stored = self._runs().get(run)
+        if stored is None:
+            return []
+        found = [
+            (place, action)
+            for place, action in sorted(stored.actions.values(), key=_place)
+            if place > after and (parent is None or action.parent == parent) and (not phases or action.phase in phases)
+        ]
+        return found[: max(limit, 0)]
+
+    async def count_actions(self, run: RunId) -> dict[ActionPhase, int]:
+        counts: dict[ActionPhase, int] = {}
+        stored = self._runs().get(run)
+        for _, action in stored.actions.values() if stored is not None else ():
+            counts[action.phase] = counts.get(action.phase, 0) + 1
+        return counts
+
+    async def attempts(self, run: RunId, action: ActionId) -> Sequence[AttemptRecord]:
+        stored = self._runs().get(run)
+        by_number = {} if stored is None else stored.attempts.get(action, {})
+        return [by_number[number] for number in sorted(by_number)]
+
+    async def changes(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[Change]:
+        stored = self._runs().get(run)
+        after = max(after, 0)
+        return [] if stored is None else stored.changes[after : after + max(limit, 0)]
+
+    async def spec(self, spec: SpecDigest) -> SpecRecord | None:
+        self._runs()
+        return self.store.specs.get(spec)
+
+    async def delete_run(self, run: RunId) -> bool:
+        return await self._give(run)
+
+    async def close(self) -> None:
+        self._closed = True
+        self.release()
+        if self._queue:
+            await self._emptied.wait()
+
+    def _give(self, work: Batch | RunId) -> Receipt[bool]:
+        receipt: Receipt[bool] = Receipt(self._loop)
+        if self.failure is not None:
+            receipt.fail(self.failure)
+        elif self._closed:
+            receipt.fail(JournalError("the journal in memory was closed, nothing can be written to it"))
+        else:
+            self._emptied.clear()
+            self._queue.append((work, receipt))
+            self._loop.call_soon(self._store)
+        return receipt
+
+    def _store(self) -> None:
+        if self._held:
+            return
+        queue, self._queue = self._queue, []
+        for work, receipt in queue:
+            if isinstance(work, Batch):
+                self._store_batch(work, receipt)
+            else:
+                receipt.succeed(self._forget(work))
+        self._emptied.set()
+
+    def _store_batch(self, batch: Batch, receipt: Receipt[bool]) -> None:
+        plan = Plan(self._heads, self.store)
+        try:
+            _check_storable(batch)
+            plan.add(batch)
+        except JournalError as error:
+            receipt.fail(error)
+            return
+        except (ValueError, TypeError, OverflowError, KeyError) as error:
+            receipt.fail(JournalError(f"a batch holds a value that cannot be stored: {error}"))
+            return
+        self._write(plan)
+        receipt.succeed(True)
+
+    def _write(self, plan: Plan) -> None:
+        # Through rows and back: what comes out is what comes out of a database, and shares nothing with what went in.
+        self.store.specs.update(plan.specs)
+        for number, record in plan.runs.items():
+            self.store.last_number = max(self.store.last_number, number)
+            stored = self.store.runs.setdefault(record.run, _StoredRun(number, record))
+            self.store.numbered[number] = stored
+            stored.record = run_record(run_row(record))
+        for rows in (plan.new_actions, plan.changed_actions):
+            for at, action in rows.items():
+                self.store.runs[action.run].actions[action.action] = (
+                    position(at),
+                    action_record(action.run, action_row(action)),
+                )
+        for attempt in plan.attempts.values():
+            self.store.runs[attempt.run].attempts.setdefault(attempt.action, {})[attempt.attempt] = attempt_record(
+                attempt.run, attempt.action, attempt_row(attempt)
+            )
+        for _, change in plan.changes:
+            self.store.runs[change.run].changes.append(change_record(change.run, change.seq, change_body(change)))
+        plan.settle()
+
+    def _forget(self, run: RunId) -> bool:
+        stored = self.store.runs.pop(run, None)
+        if stored is None:
+            return False
+        self._heads.forget(run)
+        del self.store.numbered[stored.number]
+        return True
+
+    def _runs(self) -> dict[RunId, _StoredRun]:
+        if self._closed:
+            raise JournalError("the journal in memory was closed, nothing can be read from it")
+        return self.store.runs
+
+    def _newest_first(self) -> list[RunRecord]:
+        return sorted((stored.record for stored in self._runs().values()), key=_age, reverse=True)
+
+
+def _check_storable(batch: Batch) -> None:
+    # The fake refuses what a database cannot hold.
+    for run in batch.runs:
+        run_row(run)
+    for action in batch.actions:
+        action_row(action)
+    for attempt in batch.attempts:
+        attempt_row(attempt)
+    for change in batch.changes:
+        change_body(change)
+
+
+def _age(run: RunRecord) -> Age:
+    return Age(microseconds(run.created_at), run.run)
+
+
+def _place(placed: tuple[int, ActionRecord]) -> int:
+    return placed[0]

@@ -1,0 +1,5 @@
+"""The conformance suite's assertions explain themselves, though it lies in the package."""
+
+import pytest
+
+pytest.register_assert_rewrite("volant.testing.journal")
