@@ -16,7 +16,7 @@ def is_unresolved(annotation: Any) -> bool:
     if isinstance(annotation, (str, ForwardRef)):
         return True
     if isinstance(annotation, list):
-        return any(is_unresolved(part) for part in typing.cast("list[Any]", annotation))
+        return any(map(is_unresolved, annotation))  # pyright: ignore[reportUnknownArgumentType]
     if typing.get_origin(annotation) is Literal:
         return False
     if typing.get_origin(annotation) is Annotated:
@@ -36,7 +36,7 @@ def evaluate(annotation: Any, globalns: dict[str, Any], localns: Mapping[str, An
     return typing.get_type_hints(holder, globalns, dict(localns), include_extras=True)["it"]
 
 
-def field_types(cls: type, arguments: tuple[Any, ...] = ()) -> dict[str, Any]:
+def field_types(cls: type[Any], arguments: tuple[Any, ...] = ()) -> dict[str, Any]:
     """The annotated attributes of a class and its bases, type variables bound to *arguments*.
 
     What cannot be evaluated, such as a name that is only imported for type checkers, is `Any`:
@@ -63,8 +63,8 @@ def substitute(annotation: Any, bound: Mapping[Any, Any]) -> Any:
         return annotation
     if isinstance(annotation, TypeVar):
         return bound.get(annotation, annotation)
-    parameters = () if isinstance(annotation, type) else getattr(annotation, "__parameters__", ())
-    if not parameters:
+    parameters: tuple[Any, ...] = getattr(annotation, "__parameters__", ())
+    if not parameters or isinstance(annotation, type):
         return annotation
     try:
         return annotation[tuple(bound.get(parameter, parameter) for parameter in parameters)]
@@ -134,7 +134,8 @@ def _describe(annotation: Any, *, modules: bool) -> Iterator[str]:
         parts = (describe(part, modules=modules) for part in arguments)
         yield f"{describe(origin, modules=modules)}[{', '.join(parts)}]"
     elif isinstance(annotation, list):
-        yield f"[{', '.join(describe(part, modules=modules) for part in typing.cast('list[Any]', annotation))}]"
+        parts = (describe(part, modules=modules) for part in annotation)  # pyright: ignore[reportUnknownVariableType]
+        yield f"[{', '.join(parts)}]"
     elif isinstance(annotation, type):
         prefix = f"{annotation.__module__}." if modules and annotation.__module__ != "builtins" else ""
         yield prefix + annotation.__qualname__
@@ -170,7 +171,7 @@ def _bound_of(variable: TypeVar) -> Any:
     return Any
 
 
-def _bindings(cls: type, arguments: tuple[Any, ...]) -> dict[type, dict[Any, Any]]:
+def _bindings(cls: type[Any], arguments: tuple[Any, ...]) -> dict[type, dict[Any, Any]]:
     """For each generic base, what its type variables stand for."""
     own = dict(zip(getattr(cls, "__parameters__", ()), arguments, strict=False))
     found: dict[type, dict[Any, Any]] = {cls: own}

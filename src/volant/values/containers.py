@@ -25,6 +25,7 @@ from volant.values.wire import (
     Misread,
     Sink,
     Source,
+    class_of,
     read_size,
     write_size,
 )
@@ -44,7 +45,7 @@ class SequencePlan(Plan):
 
     __slots__ = ("anonymous", "cls", "item", "tag", "tags")
 
-    def __init__(self, label: str, cls: type, item: Plan) -> None:
+    def __init__(self, label: str, cls: type[Any], item: Plan) -> None:
         super().__init__(label)
         self.cls = cls
         self.item = item
@@ -53,7 +54,7 @@ class SequencePlan(Plan):
         self.anonymous = item.anonymous
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not self.cls:
+        if class_of(value) is not self.cls:
             self.write_kin(value, out)
             return
         enter(out)
@@ -95,7 +96,7 @@ class FixedTuplePlan(Plan):
         self.anonymous = any(item.anonymous for item in items)
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not tuple:
+        if class_of(value) is not tuple:
             self.write_kin(value, out)
             return
         items = self.items
@@ -136,7 +137,7 @@ class SetPlan(Plan):
 
     __slots__ = ("anonymous", "cls", "item", "tag", "tags")
 
-    def __init__(self, label: str, cls: type, item: Plan) -> None:
+    def __init__(self, label: str, cls: type[Any], item: Plan) -> None:
         super().__init__(label)
         self.cls = cls
         self.item = item
@@ -145,7 +146,7 @@ class SetPlan(Plan):
         self.anonymous = item.anonymous
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not self.cls:
+        if class_of(value) is not self.cls:
             self.write_kin(value, out)
             return
         enter(out)
@@ -182,7 +183,7 @@ class MappingPlan(Plan):
 
     __slots__ = ("anonymous", "cls", "item", "key", "tag", "tags")
 
-    def __init__(self, label: str, cls: type, key: Plan, item: Plan) -> None:
+    def __init__(self, label: str, cls: type[Any], key: Plan, item: Plan) -> None:
         super().__init__(label)
         self.cls = cls
         self.key = key
@@ -192,7 +193,7 @@ class MappingPlan(Plan):
         self.anonymous = key.anonymous or item.anonymous
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not self.cls:
+        if class_of(value) is not self.cls:
             self.write_kin(value, out)
             return
         enter(out)
@@ -251,7 +252,7 @@ class AbstractPlan(Plan):
 
     __slots__ = ("anonymous", "choices", "cls", "make", "plans")
 
-    def __init__(self, label: str, cls: type, choices: Iterable[type], make: Callable[[type], Plan]) -> None:
+    def __init__(self, label: str, cls: type[Any], choices: Iterable[type], make: Callable[[type], Plan]) -> None:
         super().__init__(label)
         self.cls = cls
         self.choices = frozenset(choices)
@@ -260,8 +261,8 @@ class AbstractPlan(Plan):
         self.anonymous = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) in self.choices:
-            self._plan(type(value)).write(value, out)
+        if class_of(value) in self.choices:
+            self._plan(class_of(value)).write(value, out)
         else:
             self.write_kin(value, out)
 
@@ -272,7 +273,7 @@ class AbstractPlan(Plan):
                 return self._plan(cls).read(source)
         return self.read_kin(source)
 
-    def _plan(self, cls: type) -> Plan:
+    def _plan(self, cls: type[Any]) -> Plan:
         plan = self.plans.get(cls)
         if plan is None:
             plan = self.plans[cls] = self.make(cls)

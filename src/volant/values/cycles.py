@@ -1,9 +1,10 @@
 """Where a value contains itself, if it does. Only asked after encoding has gone too deep."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from volant.values.containers import step_to
+from volant.values.wire import class_of
 
 
 def find_cycle(value: object) -> str | None:
@@ -28,14 +29,13 @@ def find_cycle(value: object) -> str | None:
     return None
 
 
-def _parts(value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, (str, bytes, bytearray, int, float, type)) or value is None:
+def _parts(value: Any) -> Iterator[tuple[str, object]]:
+    cls = class_of(value)
+    if issubclass(cls, (str, bytes, bytearray, int, float, type)) or value is None:
         return
-    if isinstance(value, Mapping):
-        mapping = cast("Mapping[Any, Any]", value)
-        yield from ((step_to(key, at_key=False), item) for key, item in mapping.items())
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        items = cast("Iterable[Any]", value)
-        yield from ((f"[{index}]", item) for index, item in enumerate(items))
-    state = cast("dict[str, Any]", getattr(value, "__dict__", None) or {})
+    if issubclass(cls, Mapping):
+        yield from ((step_to(key, at_key=False), item) for key, item in value.items())
+    elif issubclass(cls, (list, tuple, set, frozenset)):
+        yield from ((f"[{index}]", item) for index, item in enumerate(value))
+    state: Mapping[str, Any] = getattr(value, "__dict__", None) or {}
     yield from ((f".{name}", item) for name, item in list(state.items()))

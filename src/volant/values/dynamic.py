@@ -8,7 +8,18 @@ from volant.values.pickles import PicklePlan
 from volant.values.plans import Plan, SelfDescribing
 from volant.values.references import resolve_class
 from volant.values.structures import NamedPlan, StructPlan
-from volant.values.wire import ENUM, NAMED_ENUM, NAMED_STRUCT, STRUCT, TAG_NAMES, Misread, Sink, Source, read_text
+from volant.values.wire import (
+    ENUM,
+    NAMED_ENUM,
+    NAMED_STRUCT,
+    STRUCT,
+    TAG_NAMES,
+    Misread,
+    Sink,
+    Source,
+    class_of,
+    read_text,
+)
 
 _KNOWN_TYPES = 4096
 """Types whose plans are kept; past it all are forgotten, so that classes made in a loop can go."""
@@ -27,7 +38,7 @@ class DynamicPlan(SelfDescribing):
         self.readers: Mapping[int, Plan] = {}
 
     def write(self, value: Any, out: Sink) -> None:
-        cls: type = type(value)
+        cls: type[Any] = class_of(value)
         plan = self.plans.get(cls)
         if plan is None:
             if len(self.plans) > _KNOWN_TYPES:
@@ -56,7 +67,7 @@ class DynamicPlan(SelfDescribing):
             raise Misread(f"found an instance of {plan.label}, which is not a class of fields any more")
         return plan.read_body(source)
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return True
 
     @staticmethod

@@ -16,6 +16,7 @@ from volant.values.wire import (
     Misread,
     Sink,
     Source,
+    class_of,
     found,
     read_text,
     write_text,
@@ -38,7 +39,7 @@ class EnumPlan(Plan):
         self.members = dict(cls.__members__)
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not self.cls:
+        if class_of(value) is not self.cls:
             self.write_kin(value, out)
         elif self.is_plain(value):
             out.append(ENUM)
@@ -114,7 +115,7 @@ class LiteralPlan(Plan):
 
     def __init__(self, label: str, values: Iterable[Any], inner: Plan) -> None:
         super().__init__(label)
-        self.values = frozenset((type(value), value) for value in values)
+        self.values = frozenset((class_of(value), value) for value in values)
         self.inner = inner
         self.tags = inner.tags
         self.anonymous = inner.anonymous
@@ -130,12 +131,12 @@ class LiteralPlan(Plan):
             raise Misread(f"found {found(value)}, wanted {self.label}")
         return value
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return any(cls is known for known, _ in self.values)
 
     def _has(self, value: Any) -> bool:
         try:
-            return (type(value), value) in self.values
+            return (class_of(value), value) in self.values
         except TypeError:
             raise Misfit(f"found {found(value)}, wanted {self.label}") from None
 

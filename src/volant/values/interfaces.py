@@ -11,7 +11,7 @@ from volant.values.codec import PLANNER, Encoded, decode_plan, encode_plan, read
 from volant.values.plans import Plan
 from volant.values.scopes import Scope
 from volant.values.signatures import EMPTY, POSITIONAL_ONLY, Binding, Parameter, is_async, parameters_of
-from volant.values.structures import is_named_tuple
+from volant.values.structures import field_names, is_named_tuple
 from volant.values.wire import (
     STRUCT,
     Fault,
@@ -19,6 +19,7 @@ from volant.values.wire import (
     Sink,
     Source,
     Unencodable,
+    class_of,
     read_size,
     read_text,
     sized,
@@ -51,13 +52,15 @@ class Interface:
         "return_annotation",
     )
 
-    def __init__(self, function: Callable[..., Any], *, name: str, scope: Scope) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, name: str, scope: Scope, types: Mapping[str, Any] | None = None
+    ) -> None:
         self.name = name
         self.function = function
         self.is_async = is_async(function)
         self.parameters, self.return_annotation = parameters_of(function, task=self.title)
         self._binding = Binding(self.parameters, task=self.title)
-        self._types: dict[str, Any] = {}
+        self._types: dict[str, Any] = dict(types or {})
         self._slots: tuple[tuple[Parameter, bytes, Plan], ...] | None = None
         self._scope = scope
         self._settle()
@@ -162,12 +165,11 @@ class Interface:
         `None` is no output, a tuple of any length is one. So is whatever comes without a return annotation.
         """
         plain = unwrap(self.returns) if self.returns is not EMPTY else Any
-        origin = get_origin(plain) or plain
+        origin: Any = get_origin(plain) or plain
         if plain is None or plain is type(None):
             return ()
         if isinstance(origin, type) and is_named_tuple(origin):
-            names: tuple[str, ...] = origin._fields  # type: ignore[attr-defined]
-            return names
+            return field_names(origin)
         arguments = get_args(plain)
         if origin is tuple and ... not in arguments and plain not in (tuple, typing.Tuple):  # noqa: UP006
             return _numbered(len(arguments))
@@ -177,7 +179,7 @@ class Interface:
         """The outputs in a returned value, by name; without a return annotation the value decides."""
         if self.returns is EMPTY:
             names = _names_in(value)
-            parts = () if value is None else tuple(value) if isinstance(value, tuple) else (value,)
+            parts = tuple(value) if issubclass(class_of(value), tuple) else (value,)
         else:
             names = self.output_names
             parts = tuple(value) if self._splits() else (value,)
@@ -329,26 +331,25 @@ class Interface:
     def _splits(self) -> bool:
         """Whether the parts of a returned tuple are the outputs."""
         plain = unwrap(self.returns)
-        origin = get_origin(plain) or plain
+        origin: Any = get_origin(plain) or plain
         arguments = get_args(plain)
-        if not (isinstance(origin, type) and issubclass(origin, tuple)):
+        if not isinstance(origin, type):
             return False
         return is_named_tuple(origin) or (origin is tuple and bool(arguments) and ... not in arguments)
 
 
 def _restored(function: Callable[..., Any], name: str, types: Mapping[str, Any]) -> Interface:
-    interface = Interface(function, name=name, scope=Scope(function))
-    interface._types.update(types)
-    return interface
+    return Interface(function, name=name, scope=Scope(function), types=types)
 
 
 def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"o{index}" for index in range(count))
 
 
-def _names_in(value: object) -> tuple[str, ...]:
+def _names_in(value: Any) -> tuple[str, ...]:
+    cls = class_of(value)
     if value is None:
         return ()
-    if isinstance(value, tuple):
-        return value._fields if is_named_tuple(type(value)) else _numbered(len(value))
-    return ("o0",)
+    if not issubclass(cls, tuple):
+        return ("o0",)
+    return field_names(cls) if is_named_tuple(cls) else _numbered(len(value))

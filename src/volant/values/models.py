@@ -12,10 +12,10 @@ from typing import Any
 
 from volant.values.containers import enter
 from volant.values.structures import MISSING, Attribute, StructPlan
-from volant.values.wire import Fault, Sink, Source, write_size, write_text
+from volant.values.wire import Fault, Sink, Source, class_of, write_size, write_text
 
 
-def is_model(cls: type) -> bool:
+def is_model(cls: type[Any]) -> bool:
     """Whether *cls* is a pydantic model."""
     pydantic = sys.modules.get("pydantic.main")
     return pydantic is not None and issubclass(cls, pydantic.BaseModel) and cls is not pydantic.BaseModel
@@ -27,7 +27,7 @@ def has_own_types(cls: Any, name: str) -> bool:
     decorators = cls.__pydantic_decorators__
     checks = (*decorators.field_validators.values(), *decorators.validators.values())
     return (
-        any(type(part).__name__.endswith("Validator") for part in field.metadata)
+        any(class_of(part).__name__.endswith("Validator") for part in field.metadata)
         or any({name, "*"} & set(check.info.fields) for check in checks)
         or bool(decorators.model_validators)
     )
@@ -38,18 +38,18 @@ class ModelPlan(StructPlan):
 
     __slots__ = ("computed", "private")
 
-    def __init__(self, label: str, cls: type, attributes: Sequence[Attribute]) -> None:
+    def __init__(self, label: str, cls: type[Any], attributes: Sequence[Attribute]) -> None:
         super().__init__(label, cls, attributes)
         self.computed = frozenset(
             name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)
         )
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return self._admits(cls)
 
     def write_kin(self, value: Any, out: Sink) -> None:
         """Accept a model of the class that the annotation parametrises, such as `Box(1)` for `Box[int]`."""
-        if self._admits(type(value)):
+        if self._admits(class_of(value)):
             out.dynamic.write(value, out)
         else:
             super().write_kin(value, out)
@@ -85,7 +85,7 @@ class ModelPlan(StructPlan):
                 state[name] = value
             else:
                 {"+": extra, "-": private}[name[0]][name[1:]] = value
-        made: Any = self.cls.__new__(self.cls)
+        made: Any = object.__new__(self.cls)
         made.__setstate__(
             {
                 "__dict__": state,
@@ -97,22 +97,23 @@ class ModelPlan(StructPlan):
         return made
 
     def _others(self, value: Any) -> list[tuple[str, Any]]:
-        extra = value.__pydantic_extra__ or {}
-        private = value.__pydantic_private__ or {}
+        extra: dict[str, Any] = value.__pydantic_extra__ or {}
+        private: dict[str, Any] = value.__pydantic_private__ or {}
         others = [(f"+{name}", item) for name, item in extra.items()]
         others += [(f"-{name}", item) for name, item in private.items()]
-        fields_set = value.model_fields_set
+        fields_set: set[str] = value.model_fields_set
         if len(fields_set) != len(self.by_name) + len(extra) or not fields_set.issuperset(self.by_name):
             others.append(("*", tuple(sorted(fields_set))))
         return others
 
-    def _admits(self, cls: type) -> bool:
+    def _admits(self, cls: type[Any]) -> bool:
         origin = getattr(self.cls, "__pydantic_generic_metadata__", {}).get("origin")
         return issubclass(cls, self.cls) or (origin is not None and cls is origin)
 
 
 def _allows_extra(cls: Any) -> bool:
-    return bool(cls.model_config.get("extra") == "allow")
+    config: dict[str, Any] = cls.model_config
+    return config.get("extra") == "allow"
 
 
 def _has_private(cls: Any) -> bool:

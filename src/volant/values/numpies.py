@@ -5,14 +5,24 @@ from typing import Any, Final
 
 from volant.values.pickles import write_pickle
 from volant.values.plans import Plan
-from volant.values.wire import NUMPY_SCALAR, Misread, Sink, Source, read_size, read_text, write_size, write_text
+from volant.values.wire import (
+    NUMPY_SCALAR,
+    Misread,
+    Sink,
+    Source,
+    class_of,
+    read_size,
+    read_text,
+    write_size,
+    write_text,
+)
 
 _KINDS: Final = frozenset("biufcMm")
 _LARGEST: Final = 16
 """Bytes; `longdouble` differs from machine to machine and is left to pickle."""
 
 
-def is_numpy_scalar(cls: type) -> bool:
+def is_numpy_scalar(cls: type[Any]) -> bool:
     """Whether *cls* is a numpy scalar type."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and issubclass(cls, numpy.generic)
@@ -32,7 +42,7 @@ class NumpyScalarPlan(Plan):
             dtype.kind not in _KINDS
             or dtype.char in "gG"
             or dtype.itemsize > _LARGEST
-            or numpy.dtype(kind).type is not type(value)
+            or numpy.dtype(kind).type is not class_of(value)
         ):
             write_pickle(value, out)
             return

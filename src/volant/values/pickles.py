@@ -9,13 +9,24 @@ from typing import Any
 from zlib import crc32
 
 from volant.values.plans import Plan
-from volant.values.wire import PICKLE, Located, Misread, Sink, Source, Unencodable, found, read_size, write_size
+from volant.values.wire import (
+    PICKLE,
+    Located,
+    Misread,
+    Sink,
+    Source,
+    Unencodable,
+    class_of,
+    found,
+    read_size,
+    write_size,
+)
 
 
 def write_pickle(value: Any, out: Sink) -> None:
     """Write *value* as a pickle, and note that it is one."""
     out.digestable = False
-    out.pickles.append(type(value))
+    out.pickles.append(class_of(value))
     if out.probe >= 0:
         if out.probe == len(out.pickles) - 1:
             raise Located("")
@@ -60,7 +71,7 @@ class InstancePlan(Plan):
 
     __slots__ = ("checks", "cls")
 
-    def __init__(self, label: str, cls: type) -> None:
+    def __init__(self, label: str, cls: type[Any]) -> None:
         super().__init__(label)
         self.cls = cls
         self.checks = _can_check(cls)
@@ -76,15 +87,15 @@ class InstancePlan(Plan):
             raise Misread(f"found {found(value)}, wanted {self.label}")
         return value
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return not self.checks or issubclass(cls, self.cls)
 
 
 def _dump(value: Any) -> bytes:
-    import cloudpickle
+    import cloudpickle  # type: ignore[import-untyped]
 
     try:
-        data: bytes = cloudpickle.dumps(value, protocol=5)
+        data: bytes = cloudpickle.dumps(value, protocol=5)  # pyright: ignore[reportUnknownMemberType]
     except RecursionError:
         raise
     except Exception as error:
@@ -92,7 +103,7 @@ def _dump(value: Any) -> bytes:
     return data
 
 
-def _can_check(cls: type) -> bool:
+def _can_check(cls: type[Any]) -> bool:
     try:
         isinstance(None, cls)
         issubclass(type(None), cls)

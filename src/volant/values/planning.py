@@ -38,7 +38,7 @@ from volant.values.plans import Deferred, Plan
 from volant.values.references import CallablePlan, ClassPlan, FunctionPlan
 from volant.values.registry import AnyRegisteredPlan, RegisteredPlan, Registry
 from volant.values.unions import UnionPlan
-from volant.values.wire import Misfit, Sink
+from volant.values.wire import Misfit, Sink, class_of
 
 KEPT_PLANS: Final = 4096
 """Plans kept; past it all are forgotten, so that classes made in a loop can go."""
@@ -80,6 +80,7 @@ _ABSTRACT: Final[dict[type, tuple[type, ...]]] = {
     abstract.Mapping: _MAPPINGS,
     abstract.MutableMapping: _MAPPINGS,
 }
+CALLABLE: Final[Any] = abstract.Callable  # pyright: ignore[reportUnknownMemberType]
 _ANYTHING: Final = (Any, object, Parameter.empty)
 
 
@@ -146,7 +147,7 @@ class Planner:
         arguments = typing.get_args(annotation)
         if origin is Literal:
             return self._literal(annotation, arguments)
-        if origin in (type, abstract.Callable):
+        if origin in (type, CALLABLE):
             return self._reference(annotation, origin, arguments)
         if isinstance(origin, type):
             return self._class(annotation, origin, arguments)
@@ -171,18 +172,18 @@ class Planner:
         return UnionPlan(describe(annotation), [self.plan(part) for part in parts], names)
 
     def _literal(self, annotation: Any, values: tuple[Any, ...]) -> Plan:
-        kinds = tuple(dict.fromkeys(type(value) for value in values))
+        kinds = tuple(dict.fromkeys(class_of(value) for value in values))
         inner = self.plan(Union[kinds])  # noqa: UP007 - a tuple of any length
         return LiteralPlan(describe(annotation), values, inner)
 
     def _reference(self, annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Plan:
-        if origin is abstract.Callable:
+        if origin is CALLABLE:
             return CallablePlan(describe(annotation))
         bound = unwrap(arguments[0]) if arguments else object
         bound = typing.get_origin(bound) or bound
         return ClassPlan(describe(annotation), bound if isinstance(bound, type) else object)
 
-    def _class(self, annotation: Any, cls: type, arguments: tuple[Any, ...]) -> Plan:
+    def _class(self, annotation: Any, cls: type[Any], arguments: tuple[Any, ...]) -> Plan:
         label = describe(annotation)
         plan = self._standard(label, cls, arguments)
         if plan is None and cls in _ABSTRACT:
@@ -192,7 +193,7 @@ class Planner:
             plan = self._typed_dict(label, cls, arguments)
         return plan or self._known(label, cls, arguments) or InstancePlan(label, cls)
 
-    def _standard(self, label: str, cls: type, arguments: tuple[Any, ...]) -> Plan | None:
+    def _standard(self, label: str, cls: type[Any], arguments: tuple[Any, ...]) -> Plan | None:
         """The plan of a built-in or standard library class."""
         if cls in _SCALARS:
             return _SCALARS[cls](label)
@@ -211,15 +212,16 @@ class Planner:
             return containers.MappingPlan(label, cls, item, items[1] if len(items) > 1 else default)
         return None
 
-    def _concrete(self, cls: type, arguments: tuple[Any, ...]) -> Plan:
+    def _concrete(self, cls: type[Any], arguments: tuple[Any, ...]) -> Plan:
         """The plan of a standard container that an abstract annotation accepts."""
-        if cls is tuple and arguments:
-            return self.plan(tuple[arguments[0], ...])  # type: ignore[valid-type]
-        if cls is Counter and arguments:
-            return self.plan(Counter[arguments[0]])  # type: ignore[valid-type]
-        return self.plan(cls[arguments] if arguments else cls)  # type: ignore[index]
+        generic: Any = cls
+        if not arguments:
+            return self.plan(generic)
+        if generic is tuple:
+            return self.plan(generic[arguments[0], ...])
+        return self.plan(generic[arguments[0]] if generic is Counter else generic[arguments])
 
-    def _known(self, label: str, cls: type, arguments: tuple[Any, ...] = ()) -> Plan | None:
+    def _known(self, label: str, cls: type[Any], arguments: tuple[Any, ...] = ()) -> Plan | None:
         """The plan of a class of a known kind; its own class is the only one it takes apart."""
         registration = self.registry.find(cls)
         if registration is not None:
@@ -234,7 +236,7 @@ class Planner:
             return self._dataclass(label, cls, arguments)
         return None
 
-    def _find(self, cls: type) -> Plan:
+    def _find(self, cls: type[Any]) -> Plan:
         """The plan for values of exactly *cls* whose type no annotation tells."""
         plan = self._standard(cls.__qualname__, cls, ()) or self._known(cls.__qualname__, cls)
         if plan is not None:
@@ -247,7 +249,7 @@ class Planner:
             return NumpyScalarPlan(cls.__qualname__)
         return PicklePlan(cls.__qualname__)
 
-    def _dataclass(self, label: str, cls: type, arguments: tuple[Any, ...]) -> Plan:
+    def _dataclass(self, label: str, cls: type[Any], arguments: tuple[Any, ...]) -> Plan:
         types = field_types(cls, arguments)
         attributes: list[structures.Attribute] = []
         for field in dataclasses.fields(cls):
@@ -292,7 +294,7 @@ class Planner:
         try:
             plan.write(value, Sink(self.dynamic))
         except Misfit:
-            return self.plan(Union[annotation, type(value)])  # noqa: UP007 - annotation may be anything
+            return self.plan(Union[annotation, class_of(value)])  # noqa: UP007 - annotation may be anything
         except wire.Fault:
             return plan
         return plan

@@ -8,7 +8,7 @@ is converted, and which classes need not be named in the bytes.
 from abc import ABC, abstractmethod
 from typing import Any
 
-from volant.values.wire import TAG_NAMES, Misfit, Misread, Sink, Source, found
+from volant.values.wire import TAG_NAMES, Misfit, Misread, Sink, Source, class_of, found
 
 
 class Plan(ABC):
@@ -23,7 +23,7 @@ class Plan(ABC):
     """
 
     __slots__ = ("label",)
-    cls: type = object
+    cls: type[Any] = object
     tags: frozenset[int] | None = None
     total: bool = False
     anonymous: bool = False
@@ -39,13 +39,13 @@ class Plan(ABC):
     def read(self, source: Source) -> Any:
         """The next value, or `Misread`."""
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         """Whether an instance of exactly *cls* may be accepted."""
         return issubclass(cls, self.cls)
 
     def write_kin(self, value: Any, out: Sink) -> None:
         """Write an instance of a subclass, described by itself so that it stays what it is."""
-        if not isinstance(value, self.cls) or (type(value) is bool and self.cls is int):
+        if not isinstance(value, self.cls) or (class_of(value) is bool and self.cls is int):
             raise self.misfit(value)
         out.dynamic.write(value, out)
 
@@ -55,7 +55,7 @@ class Plan(ABC):
         if self.tags is not None and tag in self.tags:
             raise Misread(f"found damaged bytes, wanted {self.label}")
         value = source.dynamic.read(source)
-        if not isinstance(value, self.cls) or (type(value) is bool and self.cls is int):
+        if not isinstance(value, self.cls) or (class_of(value) is bool and self.cls is int):
             raise Misread(f"found {TAG_NAMES.get(tag, f'unknown tag {tag:#04x}')}, wanted {self.label}")
         return value
 
@@ -90,7 +90,7 @@ class Deferred(Plan):
     def read(self, source: Source) -> Any:
         return self._resolved().read(source)
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return self.target is None or self.target.takes(cls)
 
     def _resolved(self) -> Plan:

@@ -19,6 +19,7 @@ from volant.values.wire import (
     Misread,
     Sink,
     Source,
+    class_of,
     read_text,
     write_text,
 )
@@ -36,7 +37,7 @@ class DecimalPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not Decimal:
+        if class_of(value) is not Decimal:
             self.write_kin(value, out)
             return
         out.append(DECIMAL)
@@ -59,7 +60,7 @@ class FractionPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not Fraction:
+        if class_of(value) is not Fraction:
             self.write_kin(value, out)
             return
         out.append(FRACTION)
@@ -83,7 +84,7 @@ class UuidPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not Uuid:
+        if class_of(value) is not Uuid:
             self.write_kin(value, out)
             return
         out.append(UUID)
@@ -109,11 +110,11 @@ class PathPlan(Plan):
         self.cls = cls
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) not in FLAVOURS or not isinstance(value, self.cls):
+        if class_of(value) not in FLAVOURS or not isinstance(value, self.cls):
             self.write_kin(value, out)
             return
         out.append(PATH)
-        out.append(FLAVOURS.index(type(value)))
+        out.append(FLAVOURS.index(class_of(value)))
         write_text(str(value), out)
 
     def read(self, source: Source) -> Any:
@@ -136,7 +137,7 @@ class RangePlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not range:
+        if class_of(value) is not range:
             raise self.misfit(value)
         out.append(RANGE)
         for part in (value.start, value.stop, value.step):
@@ -159,7 +160,7 @@ class SlicePlan(Plan):
     tags = frozenset({SLICE})
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not slice:
+        if class_of(value) is not slice:
             raise self.misfit(value)
         out.append(SLICE)
         for part in (value.start, value.stop, value.step):

@@ -82,7 +82,7 @@ class ClassPlan(Plan):
     __slots__ = ("bound",)
     cls = type
 
-    def __init__(self, label: str, bound: type) -> None:
+    def __init__(self, label: str, bound: type[Any]) -> None:
         super().__init__(label)
         self.bound = bound
 
@@ -114,7 +114,7 @@ class CallablePlan(Plan):
             raise Misread(f"found {value!r}, wanted {self.label}")
         return value
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return callable(getattr(cls, "__call__", None))  # noqa: B004 - asks about instances, not the class
 
 
@@ -182,7 +182,7 @@ def _resolve_parametrised(name: str) -> Any:
         raise Misread(f"{name!r} cannot be made: {error}") from error
 
 
-def _is_under(cls: type, bound: type) -> bool:
+def _is_under(cls: type[Any], bound: type[Any]) -> bool:
     try:
         return issubclass(cls, bound)
     except TypeError:

@@ -13,6 +13,7 @@ from volant.values.wire import (
     Sink,
     Source,
     Unencodable,
+    class_of,
     found,
     read_size,
     read_text,
@@ -25,7 +26,7 @@ from volant.values.wire import (
 class Registration:
     """How the values of one type become bytes."""
 
-    cls: type
+    cls: type[Any]
     name: str
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
@@ -55,7 +56,7 @@ class Registry:
         self.by_class[registration.cls] = registration
         self.by_name[registration.name] = registration
 
-    def find(self, cls: type) -> Registration | None:
+    def find(self, cls: type[Any]) -> Registration | None:
         """The registration that handles instances of exactly *cls*."""
         exact = self.by_class.get(cls)
         if exact is not None:
@@ -87,7 +88,7 @@ class RegisteredPlan(Plan):
         self.registry = registry
 
     def write(self, value: Any, out: Sink) -> None:
-        if self.registry.find(type(value)) is not self.registration:
+        if self.registry.find(class_of(value)) is not self.registration:
             self.write_kin(value, out)
             return
         registration = self.registration
@@ -151,7 +152,7 @@ def check_registration(cls: object, encode: object, decode: object) -> None:
 
 def _owned_bytes(registration: Registration, value: Any) -> bytes:
     try:
-        data: object = registration.encode(value)
+        data: Any = registration.encode(value)
     except Exception as error:
         text = f"the encoder of {registration.name!r} failed: {type(error).__name__}: {error}"
         raise Unencodable(f"found {found(value)}; {text}") from error

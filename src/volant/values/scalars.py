@@ -21,6 +21,7 @@ from volant.values.wire import (
     Misread,
     Sink,
     Source,
+    class_of,
     found,
     read_size,
     write_size,
@@ -111,7 +112,7 @@ class IntPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not int:
+        if class_of(value) is not int:
             self.write_kin(value, out)
         elif 0 <= value < 128:
             out.append(SMALL_INT | value)
@@ -138,8 +139,8 @@ class FloatPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not float:
-            if type(value) is not int or out.exact:
+        if class_of(value) is not float:
+            if class_of(value) is not int or out.exact:
                 self.write_kin(value, out)
                 return
             value = _as_float(value)
@@ -153,7 +154,7 @@ class FloatPlan(Plan):
         source.pos = pos + 1
         return _DOUBLE.unpack(source.take(8))[0]
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return cls is int or issubclass(cls, float)
 
 
@@ -166,8 +167,8 @@ class ComplexPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not complex:
-            if type(value) not in (int, float) or out.exact:
+        if class_of(value) is not complex:
+            if class_of(value) not in (int, float) or out.exact:
                 self.write_kin(value, out)
                 return
             value = complex(_as_float(value))
@@ -180,7 +181,7 @@ class ComplexPlan(Plan):
         source.pos += 1
         return complex(*_PAIR.unpack(source.take(16)))
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return cls in (int, float) or issubclass(cls, complex)
 
 
@@ -193,7 +194,7 @@ class StrPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not str:
+        if class_of(value) is not str:
             self.write_kin(value, out)
             return
         data = value.encode("utf-8", "surrogatepass")
@@ -228,7 +229,7 @@ class BytesPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not bytes:
+        if class_of(value) is not bytes:
             self.write_kin(value, out)
             return
         _write_block(BYTES, value, out)
@@ -249,7 +250,7 @@ class BytearrayPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not bytearray:
+        if class_of(value) is not bytearray:
             self.write_kin(value, out)
             return
         _write_block(BYTEARRAY, value, out)

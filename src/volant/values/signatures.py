@@ -11,12 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from volant.model.errors import ArgumentError, DefinitionError, DefinitionTypeError
-from volant.values.wire import found
+from volant.values.wire import class_of, found
 
 EMPTY: Final = inspect.Parameter.empty
 POSITIONAL_ONLY: Final = inspect.Parameter.POSITIONAL_ONLY
 KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
-_COLLECTING: Final = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+_COLLECTING: Final[dict[Any, str]] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,10 +117,10 @@ class Binding:
         return f"wanted one of {', '.join(map(repr, keywords))}" if keywords else "wanted none"
 
 
-def _check_function(function: object, task: str) -> None:
+def _check_function(function: Any, task: str) -> None:
     plain = inspect.unwrap(function) if callable(function) else function
-    if isinstance(function, (staticmethod, classmethod)):
-        kind = type(function).__name__
+    kind = class_of(function).__name__
+    if class_of(function) in (staticmethod, classmethod):
         raise DefinitionTypeError(f"{task}: found a {kind}, wanted a function; decorate the function inside it")
     if isinstance(function, type):
         raise DefinitionTypeError(f"{task}: found the class {function.__qualname__}, wanted a function")

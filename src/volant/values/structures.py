@@ -25,6 +25,7 @@ from volant.values.wire import (
     Misread,
     Sink,
     Source,
+    class_of,
     found,
     read_size,
     read_text,
@@ -58,14 +59,14 @@ class StructPlan(Plan):
     tags = frozenset({STRUCT})
     anonymous = True
 
-    def __init__(self, label: str, cls: type, attributes: Sequence[Attribute]) -> None:
+    def __init__(self, label: str, cls: type[Any], attributes: Sequence[Attribute]) -> None:
         super().__init__(label)
         self.cls = cls
         self.attributes = tuple(attributes)
         self.by_name = {attribute.name: attribute for attribute in attributes}
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not self.cls:
+        if class_of(value) is not self.cls:
             self.write_kin(value, out)
         elif self.is_plain(value):
             out.append(STRUCT)
@@ -163,7 +164,7 @@ class DataclassPlan(StructPlan):
 
     __slots__ = ("computed", "dict_fields", "slots")
 
-    def __init__(self, label: str, cls: type, attributes: Sequence[Attribute]) -> None:
+    def __init__(self, label: str, cls: type[Any], attributes: Sequence[Attribute]) -> None:
         super().__init__(label, cls, attributes)
         slots = {name for base in cls.__mro__ for name in _slots(base)}
         self.slots = tuple(sorted(slots - set(self.by_name)))
@@ -221,7 +222,8 @@ class NamedTuplePlan(StructPlan):
 
     def read_body(self, source: Source) -> Any:
         values = self.fill(self.read_values(source, lambda _: None))
-        return tuple.__new__(self.cls, (values[name] for name in self.by_name))
+        made: Any = tuple.__new__(self.cls, [values[name] for name in self.by_name])  # pyright: ignore[reportUnknownMemberType]
+        return made
 
 
 class NamedPlan(Plan):
@@ -262,7 +264,7 @@ class TypedDictPlan(Plan):
         self.required = required
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not dict:
+        if class_of(value) is not dict:
             raise self.misfit(value)
         enter(out)
         fault = self._wrong_keys(value)
@@ -301,7 +303,7 @@ class TypedDictPlan(Plan):
             raise Misread(wrong)
         return values
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return cls is dict
 
     def _wrong_keys(self, value: dict[Any, Any]) -> str | None:
@@ -313,12 +315,18 @@ class TypedDictPlan(Plan):
         return None
 
 
-def is_named_tuple(cls: type) -> bool:
+def is_named_tuple(cls: Any) -> bool:
     """Whether this is a class made by `NamedTuple` or `namedtuple`, or a subclass of one."""
-    return issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple)
+    return hasattr(cls, "_fields") and issubclass(cls, tuple)
 
 
-def is_faithful(cls: type) -> bool:
+def field_names(cls: Any) -> tuple[str, ...]:
+    """The names of the fields of a named tuple."""
+    names: tuple[str, ...] = cls._fields
+    return names
+
+
+def is_faithful(cls: type[Any]) -> bool:
     """Whether the attributes of an instance are all there is to it, so that it can be made again from them."""
     for base in cls.__mro__[:-1]:
         if not base.__flags__ & _HEAP_TYPE:
@@ -340,7 +348,7 @@ def dataclass_default(field: "dataclasses.Field[Any]") -> Callable[[], Any] | No
     return None
 
 
-def _slots(cls: type) -> list[str]:
+def _slots(cls: type[Any]) -> list[str]:
     slots = vars(cls).get("__slots__", ())
     names: list[str] = [slots] if isinstance(slots, str) else list(slots)
     private = "_" + cls.__name__.lstrip("_")

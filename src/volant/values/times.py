@@ -19,6 +19,7 @@ from volant.values.wire import (
     Sink,
     Source,
     Unencodable,
+    class_of,
     read_text,
     write_text,
 )
@@ -36,7 +37,7 @@ class DatePlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not date:
+        if class_of(value) is not date:
             self.write_kin(value, out)
             return
         out.append(DATE)
@@ -58,7 +59,7 @@ class TimePlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not time:
+        if class_of(value) is not time:
             self.write_kin(value, out)
             return
         out.append(TIME)
@@ -69,8 +70,8 @@ class TimePlan(Plan):
         if source.peek() != TIME:
             return self.read_kin(source)
         source.pos += 1
-        *clock, fold = _CLOCK.unpack(source.take(8))
-        return time(*clock, tzinfo=_read_zone(source), fold=fold)
+        hour, minute, second, micro, fold = _CLOCK.unpack(source.take(8))
+        return time(hour, minute, second, micro, tzinfo=_read_zone(source), fold=fold)
 
 
 class DatetimePlan(Plan):
@@ -82,7 +83,7 @@ class DatetimePlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not datetime:
+        if class_of(value) is not datetime:
             self.write_kin(value, out)
             return
         out.append(DATETIME)
@@ -94,9 +95,9 @@ class DatetimePlan(Plan):
         if source.peek() != DATETIME:
             return self.read_kin(source)
         source.pos += 1
-        day = _DATE.unpack(source.take(4))
-        *clock, fold = _CLOCK.unpack(source.take(8))
-        return datetime(*day, *clock, tzinfo=_read_zone(source), fold=fold)
+        year, month, day = _DATE.unpack(source.take(4))
+        hour, minute, second, micro, fold = _CLOCK.unpack(source.take(8))
+        return datetime(year, month, day, hour, minute, second, micro, tzinfo=_read_zone(source), fold=fold)
 
 
 class TimedeltaPlan(Plan):
@@ -108,7 +109,7 @@ class TimedeltaPlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not timedelta:
+        if class_of(value) is not timedelta:
             self.write_kin(value, out)
             return
         out.append(TIMEDELTA)
@@ -130,9 +131,9 @@ class TimezonePlan(Plan):
     total = True
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not timezone:
+        if class_of(value) is not timezone:
             raise self.misfit(value)
-        offset, *name = value.__getinitargs__()  # type: ignore[attr-defined]  # documented pickle protocol
+        offset, *name = value.__getinitargs__()
         out.append(TIMEZONE)
         _write_delta(offset, out)
         out.append(len(name))
@@ -158,7 +159,7 @@ class ZoneInfoPlan(Plan):
     tags = frozenset({ZONEINFO})
 
     def write(self, value: Any, out: Sink) -> None:
-        if type(value) is not ZoneInfo:
+        if class_of(value) is not ZoneInfo:
             self.write_kin(value, out)
             return
         if value.key is None:  # pyright: ignore[reportUnnecessaryComparison] - None when made by from_file

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from volant.values.plans import Plan
-from volant.values.wire import MEMBER, Misfit, Misread, Sink, Source, Unencodable, read_text, text_bytes
+from volant.values.wire import MEMBER, Misfit, Misread, Sink, Source, Unencodable, class_of, read_text, text_bytes
 
 
 class Member(NamedTuple):
@@ -37,7 +37,7 @@ class UnionPlan(Plan):
         self.candidates: dict[type, tuple[Member, ...]] = {}
 
     def write(self, value: Any, out: Sink) -> None:
-        member = self.settled.get(type(value))
+        member = self.settled.get(class_of(value))
         if member is not None:
             out += member.head
             member.plan.write(value, out)
@@ -59,11 +59,11 @@ class UnionPlan(Plan):
                 faults.append(fault)
         raise faults[0] if len(faults) == 1 or faults[0].steps else Misread(f"{faults[0].text}, wanted {self.label}")
 
-    def takes(self, cls: type) -> bool:
+    def takes(self, cls: type[Any]) -> bool:
         return any(member.plan.takes(cls) for member in self.members)
 
     def _write_fitting(self, value: Any, out: Sink) -> None:
-        candidates = self._candidates(type(value))
+        candidates = self._candidates(class_of(value))
         fault: Misfit | Unencodable | None = None
         exact = out.exact
         mark = out.mark()
@@ -83,7 +83,7 @@ class UnionPlan(Plan):
             raise fault
         raise self.misfit(value)
 
-    def _candidates(self, cls: type) -> tuple[Member, ...]:
+    def _candidates(self, cls: type[Any]) -> tuple[Member, ...]:
         """The members that may take instances of *cls*: its own first, those that take anything last."""
         known = self.candidates.get(cls)
         if known is None:

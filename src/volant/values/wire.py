@@ -9,6 +9,7 @@ tag, an old tag never gets a new meaning.
 it. Everything else describes itself.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ TAG_NAMES: Final = {
     PICKLE: "a pickle",
     NUMPY_SCALAR: "a numpy scalar",
 }
+
+
+class_of: Final[Callable[[Any], type[Any]]] = type
+"""`type` of one argument, for type checkers: asking for a value's class says nothing about its static type."""
 
 
 class Fault(Exception):
@@ -285,12 +290,12 @@ def read_text(source: Source) -> str:
 
 def found(value: Any) -> str:
     """How an error shows a value: its type and a short repr."""
-    cls: type = type(value)
     if value is None:
         return "None"
+    cls: type[Any] = class_of(value)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     try:
-        text = repr(value) if not isinstance(value, (str, bytes, bytearray)) else repr(value[:80])
+        text = repr(value[:80] if cls in (str, bytes, bytearray) else value)
     except Exception:  # noqa: BLE001 - a broken __repr__ of user code must not hide the error being told
         return name
     text = " ".join(text.split())
