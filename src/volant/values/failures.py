@@ -41,8 +41,10 @@ from volant.values.failing.classes import Extender, Received
 from volant.values.failing.decoding import Decoding, base_for
 from volant.values.failing.details import Details, code_of, details, keep, original_class, told_of
 from volant.values.failing.encoding import Encoding, TooManyError
+from volant.values.failing.formatting import traceback_of
 from volant.values.failing.frames import Tracebacks
 from volant.values.failing.graph import from_bytes, to_bytes
+from volant.values.failing.introspection import is_a
 from volant.values.failing.parts import (
     CAUSE,
     CONTEXT,
@@ -54,7 +56,7 @@ from volant.values.failing.parts import (
     fresh,
     take_apart,
 )
-from volant.values.failing.text import Unsendable, message_of, traceback_of
+from volant.values.failing.text import Unsendable, message_of
 
 __all__ = ["MAX_BYTES", "Details", "Unsendable", "decode_exception", "details", "encode_exception", "ends_program"]
 
@@ -68,7 +70,7 @@ def encode_exception(
     """Everything about an exception that another process can be told.
 
     Never raises, whatever the exception's own code does, and is bounded in size: the text to
-    `volant.values.failing.text.MAX_MESSAGE` and `MAX_TRACEBACK` characters, the rest to `MAX_BYTES`.
+    `MAX_MESSAGE` and `MAX_TRACEBACK` characters, the rest to `MAX_BYTES`.
 
     Args:
         exc: any exception, also one that `decode_exception` gave.
@@ -82,7 +84,7 @@ def encode_exception(
         message=message_of(exc),
         traceback=traceback_of(exc, skip_frames_of=folders),
         exception=_encoded(exc, folders),
-        retryable=not isinstance(exc, NonRecoverableError),
+        retryable=not is_a(exc, NonRecoverableError),
     )
 
 
@@ -102,7 +104,7 @@ def decode_exception(failure: Failure) -> BaseException:
 
 def ends_program(exc: BaseException) -> bool:
     """Whether an exception would end, or seem to cancel, the parent that it is raised in, instead of being caught."""
-    return not isinstance(exc, Exception)
+    return not is_a(exc, Exception)
 
 
 def _encoded(exc: BaseException, folders: Sequence[str]) -> bytes:
@@ -195,17 +197,18 @@ def _of_code(failure: Failure) -> TaskError:
 
 def _number_after(words: str, message: str) -> int | None:
     """The number that the sentence about a process's end gives after one of the words."""
-    found = re.search(rf"\b(?:{words})\b\D{{0,20}}?(-?\d+)\b", message, re.IGNORECASE)
+    found = re.search(rf"\b(?:{words})\b\D{{0,20}}?(-?\d{{1,18}})\b", message, re.IGNORECASE)
     return int(found[1]) if found else None
 
 
 def _bytes_after(word: str, message: str) -> int | None:
-    found = re.search(rf"\b{word}\b\D{{0,20}}?(\d+) (?:bytes|B)\b", message, re.IGNORECASE)
+    found = re.search(rf"\b{word}\b\D{{0,20}}?(\d{{1,18}}) (?:bytes|B)\b", message, re.IGNORECASE)
     return int(found[1]) if found else None
 
 
 def _signal_in(message: str) -> int | None:
-    named = next(
-        (word for word in re.findall(r"\bSIG[A-Z0-9+]+\b", message) if word in signal.Signals.__members__), None
-    )
-    return int(signal.Signals[named]) if named else _number_after("signal", message)
+    number = _number_after("signal", message)
+    if number is not None:
+        return number
+    known = signal.Signals.__members__
+    return next((int(known[word]) for word in re.findall(r"\bSIG[A-Z0-9+]+\b", message) if word in known), None)

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary, ref
 
 from volant.model.errors import TaskError
 from volant.values.failing.details import ORIGINAL, Details, original_class, told_of
+from volant.values.failing.introspection import ancestry, namespace, type_name, type_place
 from volant.values.failing.parts import DETAILS, is_plain
-from volant.values.failing.text import ancestry, type_name, type_place
 
 
 class Received:
@@ -50,25 +50,26 @@ class Extender:
         return cast(type[BaseException], cls)
 
     def _make(self, original: type[BaseException], base: type[TaskError]) -> type:
-        if issubclass(original, base) or Exception not in ancestry(original) or not is_plain(original):
+        if issubclass(original, base) or not issubclass(original, Exception) or not is_plain(original):
             return original
         module, qualname = type_place(original)
-        own = {name for k in ancestry(original) if k.__module__ != TaskError.__module__ for name in vars(k)}
-        ask = next((vars(k)["__getattr__"] for k in ancestry(original) if "__getattr__" in vars(k)), None)
+        own = {name for k in ancestry(original) if type_place(k)[0] != TaskError.__module__ for name in namespace(k)}
+        ask = next((namespace(k)["__getattr__"] for k in ancestry(original) if "__getattr__" in namespace(k)), None)
         body: dict[str, Any] = {name: Told(name, tell, ask) for name, tell in _TOLD.items() if name not in own}
         body |= {
             "__module__": module,
             "__qualname__": qualname,
-            "__doc__": vars(original).get("__doc__"),
+            "__doc__": namespace(original).get("__doc__"),
             "__slots__": (DETAILS,),
             ORIGINAL: original,
         }
         # A metaclass of the user's decides how its classes behave, but its constructor is for the user's classes.
-        metaclass: type = type(original)
+        metaclass = cast(Any, type(original))
         bases = (self._first_base, base) if issubclass(base, original) else (self._first_base, original, base)
         if metaclass is abc.ABCMeta:
             return abc.ABCMeta(type_name(original), bases, body)
-        return type.__new__(metaclass, type_name(original), bases, body)
+        made: type = type.__new__(metaclass, type_name(original), bases, body)
+        return made
 
 
 class Told:

@@ -1,7 +1,7 @@
 """From a graph (`volant.values.failing.graph`) back to the exception that was raised."""
 
 from collections.abc import Callable
-from typing import TypeVar, assert_never, cast
+from typing import TypeVar, assert_never
 
 from volant.model.errors import NonRecoverableError, RunAbortedError, RuntimeSystemError, TaskError
 from volant.model.failures import Failure, FailureKind
@@ -10,6 +10,7 @@ from volant.values.failing.classes import Extender
 from volant.values.failing.details import Details, code_of, keep, kind_of
 from volant.values.failing.frames import Tracebacks
 from volant.values.failing.graph import Graph, Node
+from volant.values.failing.introspection import is_a
 from volant.values.failing.parts import (
     ARGS,
     ATTRIBUTES,
@@ -23,7 +24,7 @@ from volant.values.failing.parts import (
     is_plain,
     take_apart,
 )
-from volant.values.failing.text import Unsendable, ancestry
+from volant.values.failing.text import Unsendable
 
 _T = TypeVar("_T")
 
@@ -110,9 +111,9 @@ class Decoding:
         if number not in self._classes:
             data = self._graph.classes[number]
             cls = self._tried(lambda: pickling.loads(data, exception=self._exception))
-            if not issubclass(type(cls), type) or BaseException not in ancestry(cast(type, cls)):
+            if not is_a(cls, type) or not issubclass(cls, BaseException):
                 return None
-            self._classes[number] = cast(type[BaseException], cls)
+            self._classes[number] = cls
         return self._classes[number]
 
     def _target(self, node: Node, cls: type[BaseException]) -> type[BaseException]:

@@ -7,8 +7,10 @@ import msgspec
 
 from volant.model.errors import TaskError
 from volant.model.failures import FailureKind
+from volant.values.failing.formatting import traceback_of
+from volant.values.failing.introspection import ancestry, is_a, namespace, type_name, type_place
 from volant.values.failing.parts import ATTRIBUTES, DETAILS
-from volant.values.failing.text import ancestry, encodable, message_of, traceback_of, type_name
+from volant.values.failing.text import encodable, message_of
 
 ORIGINAL = "__volant_original__"
 """Where an extended class (`volant.values.failing.classes`) names the class that it extends."""
@@ -37,12 +39,12 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
 def original_class(cls: type) -> type:
     """The class itself, or the one that it extends."""
-    return next((vars(k)[ORIGINAL] for k in ancestry(cls) if ORIGINAL in vars(k)), cls)
+    return next((namespace(k)[ORIGINAL] for k in ancestry(cls) if ORIGINAL in namespace(k)), cls)
 
 
 def is_extended(cls: type) -> bool:
     """Whether a class was made by `volant.values.failing.classes`, or derives from one that was."""
-    return any(ORIGINAL in vars(k) for k in ancestry(cls))
+    return any(ORIGINAL in namespace(k) for k in ancestry(cls))
 
 
 def details(exc: BaseException) -> Details:
@@ -69,9 +71,9 @@ def told_of(exc: BaseException) -> Details | None:
             return None
     else:
         kept = ATTRIBUTES.__get__(exc).get(DETAILS)
-    if isinstance(kept, Details):
+    if is_a(kept, Details):
         return kept
-    return _read_off(exc) if isinstance(exc, TaskError) and exc.action else None
+    return _read_off(exc) if is_a(exc, TaskError) and exc.action else None
 
 
 def keep(exc: BaseException, told: Details) -> None:
@@ -80,7 +82,7 @@ def keep(exc: BaseException, told: Details) -> None:
     attributes: dict[str, Any] = ATTRIBUTES.__get__(exc)
     if is_extended(cls):
         slot(cls).__set__(exc, told)
-    elif isinstance(exc, TaskError):
+    elif is_a(exc, TaskError):
         documented = {
             "code": told.code,
             "kind": str(told.kind),
@@ -98,16 +100,16 @@ def keep(exc: BaseException, told: Details) -> None:
 
 def slot(cls: type) -> Any:
     """The descriptor of the slot in which instances of an extended class keep their details."""
-    return next(vars(k)[DETAILS] for k in ancestry(cls) if ORIGINAL in vars(k))
+    return next(namespace(k)[DETAILS] for k in ancestry(cls) if ORIGINAL in namespace(k))
 
 
 def code_of(exc: BaseException) -> str:
     """The exception's own `code` when that is a non-empty string, else the name of its (original) type."""
     cls = type(exc)
     name = type_name(original_class(cls))
-    if isinstance(exc, SystemExit):  # its `code` is an exit status, or a message
+    if is_a(exc, SystemExit):  # its `code` is an exit status, or a message
         return name
-    if not is_extended(cls) and isinstance(exc, TaskError) and not _is_redefined(cls, "code"):
+    if not is_extended(cls) and is_a(exc, TaskError) and not _is_redefined(cls, "code"):
         own = ATTRIBUTES.__get__(exc).get("code")
     else:
         own = _asked(exc, "code")
@@ -116,7 +118,7 @@ def code_of(exc: BaseException) -> str:
 
 def kind_of(exc: BaseException) -> FailureKind:
     """Whose failure an exception says it is; the user's when it says nothing."""
-    if not isinstance(exc, TaskError):
+    if not is_a(exc, TaskError):
         return FailureKind.USER
     kind = _asked(exc, "kind")
     return FailureKind(kind) if isinstance(kind, str) and kind in _KINDS else FailureKind.USER
@@ -126,7 +128,7 @@ _KINDS: Sequence[str] = [str(kind) for kind in FailureKind]
 
 
 def _read_off(exc: BaseException) -> Details:
-    task_error = isinstance(exc, TaskError)
+    task_error = is_a(exc, TaskError)
     action, task = (_asked(exc, name) if task_error else "" for name in ("action", "task"))
     attempts = _asked(exc, "attempts") if task_error else 0
     remote = _asked(exc, "remote_traceback") if task_error else ""
@@ -143,8 +145,8 @@ def _read_off(exc: BaseException) -> Details:
 
 def _is_redefined(cls: type, name: str) -> bool:
     """Whether a class of the user's gives an attribute of `TaskError` a meaning of its own."""
-    owner = next(k for k in ancestry(cls) if name in vars(k))
-    return owner.__module__ != _MODEL
+    owner = next(k for k in ancestry(cls) if name in namespace(k))
+    return type_place(owner)[0] != _MODEL
 
 
 def _asked(exc: BaseException, name: str) -> object:

@@ -10,6 +10,7 @@ from volant.values.failing import pickling
 from volant.values.failing.details import is_extended, original_class, told_of
 from volant.values.failing.frames import Frame, frames_of
 from volant.values.failing.graph import Graph, Node
+from volant.values.failing.introspection import ancestry, is_a, is_group, namespace, type_name
 from volant.values.failing.parts import (
     ATTRIBUTES,
     CAUSE,
@@ -22,7 +23,7 @@ from volant.values.failing.parts import (
     is_plain,
     take_apart,
 )
-from volant.values.failing.text import ancestry, clip, encodable, message_of, stand_in, type_name
+from volant.values.failing.text import clip, encodable, message_of, stand_in
 
 MAX_TEXT = 1024
 """Characters of a message that are kept in case that the type of its exception cannot be had."""
@@ -49,7 +50,7 @@ class Encoding:
         self._found: list[BaseException] = []
         self._numbers: dict[int, int] = {}
         self._nodes: list[Node] = []
-        self._classes: dict[type, int] = {}
+        self._classes: dict[int, int] = {}
         self._class_data: list[bytes] = []
         self._frames: dict[Frame, int] = {}
         self._raised = _with_members(root)
@@ -80,7 +81,7 @@ class Encoding:
             raise TooManyError
 
     def _node(self, exc: BaseException) -> Node:
-        cls = original_class(type(exc))
+        cls: type = original_class(type(exc))
         node = Node(
             name=type_name(cls),
             text=clip(message_of(exc), MAX_TEXT),
@@ -90,9 +91,9 @@ class Encoding:
             suppress_context=SUPPRESS_CONTEXT.__get__(exc),
             extend=id(exc) in self._raised or is_extended(type(exc)),
             told=told_of(exc),
-            retryable=not isinstance(exc, NonRecoverableError),
+            retryable=not is_a(exc, NonRecoverableError),
         )
-        if issubclass(cls, BaseExceptionGroup):
+        if is_group(cls):
             node.label = str.encode(GROUP_MESSAGE.__get__(exc), "utf-8", "surrogatepass")
             node.members = [self._number(member) for member in GROUP_MEMBERS.__get__(exc)]
         node.cls = self._class(cls)
@@ -126,13 +127,13 @@ class Encoding:
         return number
 
     def _class(self, cls: type) -> int:
-        number = self._classes.get(cls)
+        number = self._classes.get(id(cls))
         if number is None:
             data = self._pickled(cls, self._values_left)
             if data is None:
                 return -1
             self._values_left -= len(data)
-            number = self._classes[cls] = len(self._class_data)
+            number = self._classes[id(cls)] = len(self._class_data)
             self._class_data.append(data)
         return number
 
@@ -181,7 +182,7 @@ def _with_members(root: BaseException) -> set[int]:
         exc = pending.pop()
         if id(exc) not in found:
             found.add(id(exc))
-            if isinstance(exc, BaseExceptionGroup):
+            if is_a(exc, BaseExceptionGroup):
                 pending.extend(GROUP_MEMBERS.__get__(exc))
     return found
 
@@ -195,15 +196,19 @@ def _notes(exc: BaseException) -> list[str]:
 
 def _reduction(exc: BaseException, cls: type, *, plain: bool) -> tuple[Any, ...] | None:
     """What the class itself says of how its instances are rebuilt; None where it says nothing of its own."""
-    registered = copyreg.dispatch_table.get(cls)
-    if plain and registered is None and not _says_how(cls):
-        return None
     try:
+        registered = copyreg.dispatch_table.get(cls)
+        if plain and registered is None and not _says_how(cls):
+            return None
         said: Any = registered(exc) if registered is not None else cast(Any, cls).__reduce_ex__(exc, 5)
     except BaseException:  # noqa: BLE001  # the user's code, while a failure is being recorded
         return None
-    return cast(tuple[Any, ...], said)[:3] if isinstance(said, tuple) and len(cast(Any, said)) >= 2 else None
+    kind = cast(type[object], type(said))
+    if kind is not tuple:  # a name: the exception is a global, which no exception is
+        return None
+    how: tuple[Any, ...] = said
+    return how[:3] if len(how) >= 2 else None
 
 
 def _says_how(cls: type) -> bool:
-    return any(isinstance(vars(k).get(name), FunctionType) for k in ancestry(cls) for name in _REDUCTIONS)
+    return any(isinstance(namespace(k).get(name), FunctionType) for k in ancestry(cls) for name in _REDUCTIONS)

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from volant.values.failing.text import encodable, within
+from volant.values.failing.formatting import within
+from volant.values.failing.text import encodable
 
 MAX_FRAMES = 128
 """Frames kept at either end of a traceback: enough for people, and a runaway recursion stays small."""

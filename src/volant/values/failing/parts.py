@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import FunctionType, MemberDescriptorType
 from typing import Any, NamedTuple
 
-from volant.values.failing.text import ancestry, type_name
+from volant.values.failing.introspection import ancestry, instance_size, namespace, type_name
 
 DETAILS = "__volant_details__"
 """Where what Volant knows of an exception is kept: a slot of an extended class, else a key of `__dict__`."""
@@ -54,12 +54,12 @@ def is_plain(cls: type) -> bool:
     for k in ancestry(cls):
         if _is_builtin(k):
             continue
-        held = vars(k)
+        held = namespace(k)
         visible += sum(isinstance(v, MemberDescriptorType) or name == "__weakref__" for name, v in held.items())
         new = held.get("__new__")
         if new is not None and not isinstance(getattr(new, "__func__", new), FunctionType):
             return False
-    return cls.__basicsize__ - base.__basicsize__ <= visible * _POINTER
+    return instance_size(cls) - instance_size(base) <= visible * _POINTER
 
 
 def take_apart(exc: BaseException, cls: type) -> Parts:
@@ -77,7 +77,8 @@ def take_apart(exc: BaseException, cls: type) -> Parts:
 def fresh(target: type, cls: type, *, message: str = "", members: Sequence[BaseException] = ()) -> BaseException:
     """An instance of *target*, which is *cls* or extends it, that holds nothing yet but the members of a group."""
     new: Any = builtin_class(cls).__new__
-    return new(target, message, members) if issubclass(cls, BaseExceptionGroup) else new(target)
+    made: BaseException = new(target, message, members) if issubclass(cls, BaseExceptionGroup) else new(target)
+    return made
 
 
 def fill(exc: BaseException, cls: type, parts: Parts) -> None:
@@ -99,7 +100,7 @@ def _descriptors(cls: type) -> list[tuple[int, str, Any]]:
             continue
         if k is OSError:
             found.append((depth, "characters_written", _WRITTEN))
-        for name, value in vars(k).items():
+        for name, value in namespace(k).items():
             if isinstance(value, MemberDescriptorType) and value not in (GROUP_MESSAGE, GROUP_MEMBERS):
                 found.append((depth, name, value))
     return found

@@ -69,7 +69,7 @@ class _Pickler(pickle.Pickler):
         return self._number(obj) if issubclass(type(obj), BaseException) else None
 
     def reducer_override(self, obj: Any) -> Any:
-        kind: type = type(obj)
+        kind = cast(type[object], type(obj))
         if issubclass(kind, type):
             if is_extended(obj):
                 return _the_same, (original_class(obj),)
@@ -85,10 +85,9 @@ class _Pickler(pickle.Pickler):
 
     def _by_value(self, obj: object, *, needed: bool) -> bytes:
         # Imported here because few failures need it and every worker would pay for it.
-        import cloudpickle
-
+        cloudpickle: Any = importlib.import_module("cloudpickle")
         try:
-            data: bytes = cast(Any, cloudpickle).dumps(obj, _PROTOCOL)
+            data: bytes = cloudpickle.dumps(obj, _PROTOCOL)
         except Exception:
             if needed:
                 raise
