@@ -56,7 +56,7 @@ from volant.model.worker_protocol import (
     WorkerToEngine,
     Working,
 )
-from volant.ports.journal import Journal
+from volant.ports.journal import Journal, Receipt
 from volant.ports.launcher import AttemptOrder, Launcher
 
 log = logging.getLogger("volant.engine")
@@ -452,7 +452,7 @@ class Engine:
             self._journaled_specs.add(digest)
             self._new_specs.append(SpecRecord(spec=digest, body=body))
 
-    def _commit(self) -> asyncio.Future[None] | None:
+    def _commit(self) -> Receipt | None:
         runs: list[RunRecord] = []
         actions: list[ActionRecord] = []
         attempts: list[AttemptRecord] = []
@@ -482,7 +482,7 @@ class Engine:
             changes=tuple(changes),
             specs=tuple(specs),
         )
-        committed = asyncio.ensure_future(self.journal.commit(batch))
+        committed = self.journal.commit(batch)
         committed.add_done_callback(partial(self._committed, fed, after))
         return committed
 
@@ -490,13 +490,10 @@ class Engine:
         self,
         fed: list[tuple[LiveRun, tuple[Change, ...]]],
         after: list[tuple[LiveRun, Tell | RunFinished]],
-        done: "asyncio.Future[None]",
+        receipt: Receipt,
     ) -> None:
-        if done.cancelled():
-            return
-        error = done.exception()
-        if error is not None:
-            self._break(error)
+        if receipt.error is not None:
+            self._break(receipt.error)
             return
         for live, changes in fed:
             live.committed_seq = changes[-1].seq
@@ -529,10 +526,7 @@ class Engine:
         """Return when everything that happened so far is committed."""
         self._place()
         committed = self._commit()
-        if committed is not None:
-            await asyncio.shield(committed)
-        else:
-            await self.journal.commit(Batch())
+        await (committed if committed is not None else self.journal.commit(Batch()))
 
     def _break(self, error: BaseException) -> None:
         if not self._broken:

@@ -1,11 +1,12 @@
 """The durable record of runs, actions and attempts."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from volant.model.errors import JournalError
 from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
@@ -24,6 +25,22 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+class Receipt(Protocol):
+    """What `commit` gives: an awaitable that several may await; cancelling one of them does not touch the commit."""
+
+    @property
+    def error(self) -> JournalError | None:
+        """Why the batch was refused; None while it is under way and once it is durable."""
+        ...
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        """Call *callback* with this receipt, from the loop, once the batch is durable or refused. In the order of
+        the batches."""
+        ...
+
+    def __await__(self) -> Generator[Any, None, None]: ...
+
+
 class Journal(Protocol):
     """State rows for runs, actions and attempts, and one change feed per run.
 
@@ -38,8 +55,8 @@ class Journal(Protocol):
     - *Read your commits*: a read started after a commit was done sees it. Reads never wait for a commit.
     """
 
-    def commit(self, batch: Batch) -> Awaitable[None]:
-        """Store *batch*; the awaitable is done when it is durable. Calling queues it at once, awaiting is optional.
+    def commit(self, batch: Batch) -> Receipt:
+        """Store *batch*; the receipt is done when it is durable. Calling queues it at once, awaiting is optional.
 
         Raises:
             JournalError: nothing of this batch was stored, nor of any batch given after it; the journal

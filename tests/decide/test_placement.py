@@ -1,0 +1,252 @@
+"""Who may start: capacity holds but for the two stated exceptions, and everything that can run does."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from volant.decide.placement import Capacity, Placement, Request
+from volant.model.ids import AttemptKey, RunId
+
+ONE = Request(cpu=1000)
+
+
+def place(capacity: Capacity | None = None) -> Placement:
+    return Placement(capacity or Capacity(cpu=2000, memory=1000))
+
+
+def enqueue(placement: Placement, key: int, *, run: str = "r", depth: int = 0, request: Request = ONE) -> None:
+    placement.enqueue(AttemptKey(key), run=RunId(run), depth=depth, request=request)
+
+
+def admit(placement: Placement, *, can_progress: bool = True) -> list[int]:
+    return [int(admission.key) for admission in placement.admit(can_progress=can_progress)]
+
+
+def test_as_many_start_as_there_are_cores() -> None:
+    placement = place()
+    for key in range(5):
+        enqueue(placement, key)
+    assert admit(placement) == [0, 1]
+    assert admit(placement) == []
+    placement.release(AttemptKey(0))
+    assert admit(placement) == [2]
+
+
+def test_a_holder_that_waits_lends_its_cpu_and_takes_it_back_beyond_capacity() -> None:
+    placement = place()
+    for key in range(5):
+        enqueue(placement, key)
+    assert admit(placement) == [0, 1]
+    placement.lend(AttemptKey(0))
+    assert admit(placement) == [2]
+    placement.take_back(AttemptKey(0))
+    assert placement.cpu_used == 3000
+    placement.release(AttemptKey(1))
+    assert admit(placement) == []
+    placement.release(AttemptKey(2))
+    assert admit(placement) == [3]
+
+
+def test_memory_is_not_lent() -> None:
+    placement = place()
+    enqueue(placement, 1, request=Request(cpu=1000, memory=700))
+    enqueue(placement, 2, request=Request(cpu=1000, memory=700))
+    assert admit(placement) == [1]
+    placement.lend(AttemptKey(1))
+    assert admit(placement) == []
+
+
+def test_deeper_actions_go_first_and_equals_in_the_order_they_came() -> None:
+    placement = place(Capacity(cpu=1000, memory=0))
+    enqueue(placement, 1, depth=1)
+    enqueue(placement, 2, depth=2)
+    enqueue(placement, 3, depth=2)
+    order: list[int] = []
+    while placement.queued:
+        (key,) = admit(placement)
+        order.append(key)
+        placement.release(AttemptKey(key))
+        placement.gone()
+    assert order == [2, 3, 1]
+
+
+def test_runs_take_turns() -> None:
+    placement = place(Capacity(cpu=1000, memory=0))
+    for key in range(4):
+        enqueue(placement, key, run="first")
+    for key in range(10, 12):
+        enqueue(placement, key, run="second")
+    order: list[int] = []
+    while placement.queued:
+        (key,) = admit(placement)
+        order.append(key)
+        placement.release(AttemptKey(key))
+        placement.gone()
+    assert order == [0, 10, 1, 11, 2, 3]
+
+
+def test_a_request_larger_than_the_machine_runs_alone_and_says_so() -> None:
+    placement = place()
+    enqueue(placement, 1)
+    assert admit(placement) == [1]
+    enqueue(placement, 2, request=Request(cpu=8000))
+    assert admit(placement) == []
+    placement.release(AttemptKey(1))
+    (admission,) = placement.admit(can_progress=True)
+    assert admission.key == 2
+    assert admission.reason is not None
+    assert "8 CPU of 2" in admission.reason
+    enqueue(placement, 3)
+    assert admit(placement) == []
+
+
+def test_when_nothing_that_runs_can_go_on_the_first_in_line_is_admitted() -> None:
+    placement = place()
+    enqueue(placement, 1, request=Request(cpu=1000, memory=1000))
+    assert admit(placement) == [1]
+    placement.lend(AttemptKey(1))
+    enqueue(placement, 2, request=Request(cpu=1000, memory=500))
+    assert admit(placement, can_progress=True) == []
+    assert admit(placement, can_progress=False) == [2]
+
+
+def test_live_processes_are_bounded() -> None:
+    placement = place(Capacity(cpu=2000, memory=0, processes=3))
+    for key in range(6):
+        enqueue(placement, key)
+    for _ in range(3):
+        for key in admit(placement):
+            placement.lend(AttemptKey(key))
+    assert placement.processes == 3
+    assert placement.queued == 3
+    placement.release(AttemptKey(0))
+    assert admit(placement) == []
+    placement.gone()
+    assert admit(placement) == [3]
+
+
+def test_one_that_does_not_fit_is_not_passed_over_for_ever() -> None:
+    placement = place(Capacity(cpu=2000, memory=0))
+    enqueue(placement, 0, request=Request(cpu=500))
+    assert admit(placement) == [0]
+    enqueue(placement, 1, request=Request(cpu=2000))
+    passed = 0
+    key = 100
+    while passed < 2000:
+        enqueue(placement, key, request=Request(cpu=500))
+        started = admit(placement)
+        if not started:
+            break
+        placement.release(AttemptKey(key))
+        placement.gone()
+        key += 1
+        passed += 1
+    assert passed < 2000
+    placement.release(AttemptKey(0))
+    placement.gone()
+    assert admit(placement)[0] == 1
+
+
+class Machine(RuleBasedStateMachine):
+    """Random workloads: the sum of requests stays within capacity but for the stated exceptions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.capacity = Capacity(cpu=4000, memory=100, gpus=2, processes=8)
+        self.placement = Placement(self.capacity)
+        self.requests: dict[int, Request] = {}
+        self.queued: set[int] = set()
+        self.running: dict[int, bool] = {}
+        self.beyond = False
+        self.count = 0
+
+    @rule(
+        cpu=st.sampled_from([0, 500, 1000, 4000]),
+        memory=st.sampled_from([0, 10, 60]),
+        gpus=st.integers(0, 2),
+        depth=st.integers(0, 3),
+        run=st.sampled_from("abc"),
+    )
+    def enqueue(self, cpu: int, memory: int, gpus: int, depth: int, run: str) -> None:
+        self.count += 1
+        self.requests[self.count] = Request(cpu=cpu, memory=memory, gpus=gpus)
+        self.queued.add(self.count)
+        enqueue(self.placement, self.count, run=run, depth=depth, request=self.requests[self.count])
+
+    @rule()
+    def admit(self) -> None:
+        for admission in self.placement.admit(can_progress=True):
+            key = int(admission.key)
+            self.queued.remove(key)
+            self.running[key] = False
+            used = [self.requests[k] for k, lent in self.running.items() if not lent]
+            assert sum(request.cpu for request in used) <= self.capacity.cpu
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def lend(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.running)))
+        self.running[key] = True
+        self.placement.lend(AttemptKey(key))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def take_back(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.running)))
+        self.running[key] = False
+        self.placement.take_back(AttemptKey(key))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.running)))
+        del self.running[key]
+        self.placement.release(AttemptKey(key))
+        self.placement.gone()
+
+    @precondition(lambda self: self.queued)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.queued)))
+        self.queued.remove(key)
+        assert self.placement.withdraw(AttemptKey(key))
+
+    @invariant()
+    def sums_are_right(self) -> None:
+        held = [self.requests[key] for key in self.running]
+        assert self.placement.memory_used == sum(request.memory for request in held) <= self.capacity.memory
+        assert self.placement.gpus_used == sum(request.gpus for request in held) <= self.capacity.gpus
+        assert self.placement.cpu_used == sum(self.requests[k].cpu for k, lent in self.running.items() if not lent)
+        assert self.placement.processes == len(self.running) <= self.capacity.processes
+        assert self.placement.queued == len(self.queued)
+
+    def teardown(self) -> None:
+        """Everything that can run does: let all end, and the line empties."""
+        for _ in range(10 * (self.count + 1)):
+            for key in list(self.running):
+                del self.running[key]
+                self.placement.release(AttemptKey(key))
+                self.placement.gone()
+            for admission in self.placement.admit(can_progress=True):
+                self.running[int(admission.key)] = False
+                self.queued.remove(int(admission.key))
+        assert not self.queued
+
+
+TestPlacementHistories = Machine.TestCase
+TestPlacementHistories.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 2)), max_size=30))
+def test_all_that_is_queued_is_admitted_in_the_end(requests: list[tuple[int, int]]) -> None:
+    placement = place(Capacity(cpu=2000, memory=0, gpus=1))
+    for key, (cpu, gpus) in enumerate(requests):
+        enqueue(placement, key, request=Request(cpu=cpu, gpus=gpus))
+    admitted: list[int] = []
+    for _ in range(len(requests) + 1):
+        started = admit(placement)
+        admitted += started
+        for key in started:
+            placement.release(AttemptKey(key))
+            placement.gone()
+    assert sorted(admitted) == list(range(len(requests)))
