@@ -36,6 +36,8 @@ A = TypeVar("A", bound=msgspec.Struct)
 
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.02
+_MAKING_ROOM = 2.0
+"""Seconds that an engine of another version may take to leave."""
 _RESTART_AFTER = 0.2
 """Seconds without a listener after which a lock that somebody held is tried again."""
 
@@ -80,8 +82,8 @@ class Connection:
         ended = False
         try:
             if number is not None:
-                # Only a refusal is answered by number; events come by the run's name.
-                self._stream.expect(number).add_done_callback(lambda done: queue.put_nowait(_refusal(done)))
+                # The answer by number matters only when it is a refusal; events come by the run's name.
+                self._stream.expect(number).add_done_callback(lambda done: _put_refusal(done, queue))
                 self._stream.send(WatchRun(request=number, run=run, after=after))
             while not ended:
                 event = await queue.get()
@@ -136,10 +138,18 @@ async def connect(start: EngineStart, *, timeout: float) -> Connection:
     deadline = loop.time() + timeout
     pause = _FIRST_PAUSE
     unheard_since = loop.time()
+    refused_since: float | None = None
     while True:
         reached = start.take_socket()
         if reached is not None:
-            connection = await _greet(reached, start.home)
+            try:
+                connection = await _greet(reached, start.home)
+            except EngineVersionError:
+                # An idle engine makes room by itself, which takes it a moment; a busy one goes on refusing.
+                refused_since = refused_since or loop.time()
+                if loop.time() - refused_since > _MAKING_ROOM:
+                    raise
+                connection = None
             if connection is not None:
                 return connection
             unheard_since = loop.time()
@@ -183,7 +193,7 @@ async def _greet(reached: socket.socket, home: Path) -> Connection | None:
         found = await answer
         if isinstance(found, Welcome) and found.protocol == CONTROL_PROTOCOL_VERSION:
             return Connection(stream, found, home)
-        if isinstance(found, Refused) and found.error != EngineVersionError.__name__:
+        if isinstance(found, Refused):
             raise _error_of(found)
         await _replace(stream, found, home)
     except EngineGoneError:
@@ -247,14 +257,12 @@ def _error_of(refused: Refused) -> VolantError:
     return EngineError(f"{refused.error}: {refused.message}", hint=refused.hint)
 
 
-def _refusal(done: "asyncio.Future[EngineToClient]") -> BaseException:
-    error = done.exception()
-    if error is not None:
-        return error
+def _put_refusal(done: "asyncio.Future[EngineToClient]", queue: "asyncio.Queue[RunEvents | BaseException]") -> None:
+    if done.cancelled() or done.exception() is not None:
+        return  # the queue was told that the engine is gone
     found = done.result()
     if isinstance(found, Refused):
-        return _error_of(found)
-    return EngineError(f"the engine answered with {type(found).__name__}, wanted events")
+        queue.put_nowait(_error_of(found))
 
 
 class _Stream(asyncio.Protocol):

@@ -1,0 +1,166 @@
+"""Run-level options: what `with_runcontext` takes, checked where it is written."""
+
+from collections.abc import Mapping
+from typing import TypedDict, cast
+
+import msgspec
+
+from volant.kit.nearest import did_you_mean
+from volant.model.control_protocol import RunOptions
+from volant.model.errors import DefinitionError, DefinitionTypeError, UnknownParameterError
+from volant.settings.tree import Mode, Settings
+
+
+class RunContextOptions(TypedDict, total=False):
+    """The keywords of `volant.with_runcontext` beside `mode`. Absent and None mean: as the settings say."""
+
+    name: str | None
+    """Of the run; made up by default."""
+    env_vars: Mapping[str, str] | None
+    """Win over those of environments and tasks."""
+    labels: Mapping[str, str] | None
+    annotations: Mapping[str, str] | None
+    custom_context: Mapping[str, str] | None
+    """What `volant.ctx().custom_context` says in every task of the run."""
+    overwrite_cache: bool | None
+    disable_run_cache: bool | None
+    interruptible: bool | None
+    queue: str | None
+    max_action_concurrency: int | None
+    raw_data_path: str | None
+    notifications: object
+    service_account: str | None
+    preserve_original_types: bool | None
+    wait: bool | None
+    """False: return as soon as the run is accepted."""
+
+
+class RunContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked options. None: not given."""
+
+    mode: str | None = None
+    name: str | None = None
+    env_vars: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    custom_context: dict[str, str] = {}
+    overwrite_cache: bool = False
+    disable_run_cache: bool = False
+    interruptible: bool | None = None
+    queue: str | None = None
+    max_action_concurrency: int | None = None
+    raw_data_path: str | None = None
+    wait: bool = True
+    warnings: tuple[str, ...] = ()
+    """What was accepted and has no effect on this machine."""
+
+    def for_engine(self, settings: Settings, mode: Mode) -> RunOptions:
+        """As the engine wants them."""
+        return RunOptions(
+            mode=mode.value,
+            name=self.name,
+            labels=self.labels,
+            annotations=self.annotations,
+            custom_context=self.custom_context,
+            raw_data_path=self.raw_data_path,
+            interruptible=self.interruptible,
+            queue=self.queue,
+            max_action_concurrency=self.max_action_concurrency,
+            overwrite_cache=self.overwrite_cache,
+            disable_run_cache=self.disable_run_cache,
+            env_vars=self.env_vars,
+            grace_period=settings.grace_period.total_seconds(),
+        )
+
+
+_TEXTS = ("mode", "name", "queue", "raw_data_path")
+_TABLES = ("env_vars", "labels", "annotations", "custom_context")
+_SWITCHES = ("overwrite_cache", "disable_run_cache", "interruptible", "wait")
+_NOT_ENFORCED = ("notifications", "service_account")
+_NAMES = (*_TEXTS, *_TABLES, *_SWITCHES, *_NOT_ENFORCED, "max_action_concurrency", "preserve_original_types")
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+
+
+def check_options(options: Mapping[str, object], *, where: str = "with_runcontext") -> RunContext:
+    """Refuse what cannot be, and give the rest its types.
+
+    Raises:
+        UnknownParameterError: a keyword that there is not; the nearest one is named.
+        DefinitionError: a value that cannot be.
+    """
+    checked: dict[str, object] = {}
+    warnings: list[str] = []
+    for name, value in options.items():
+        if name not in _NAMES:
+            msg = f"{where}: there is no option {name!r}{did_you_mean(name, _NAMES)}"
+            raise UnknownParameterError(msg, hint=f"the options are {', '.join(sorted(_NAMES))}")
+        if value is None:
+            continue
+        if name in _TEXTS:
+            checked[name] = _text(where, name, value)
+        elif name in _TABLES:
+            checked[name] = _table(where, name, value)
+        elif name in _SWITCHES:
+            checked[name] = _switch(where, name, value)
+        elif name in _NOT_ENFORCED:
+            warnings.append(f"{name} has no effect on this machine")
+        elif name == "preserve_original_types":
+            # Types are always preserved here; only the wish to lose them cannot be granted.
+            if not _switch(where, name, value):
+                warnings.append("preserve_original_types=False has no effect: values keep their types")
+        else:
+            checked[name] = _count(where, name, value)
+    if "name" in checked:
+        _check_name(where, cast("str", checked["name"]))
+    return msgspec.convert({**checked, "warnings": tuple(warnings)}, RunContext)
+
+
+def _text(where: str, name: str, value: object) -> str:
+    if isinstance(value, Mode):
+        return value.value
+    if not isinstance(value, str):
+        msg = f"{where}: {name} is {value!r}, expected a string"
+        raise DefinitionTypeError(msg)
+    if not value:
+        msg = f"{where}: {name} is empty, expected some text"
+        raise DefinitionError(msg)
+    return value
+
+
+def _table(where: str, name: str, value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        msg = f"{where}: {name} is {value!r}, expected a dict of strings"
+        raise DefinitionTypeError(msg)
+    table = cast("Mapping[object, object]", value)
+    for key, text in table.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            msg = f"{where}: {name}[{key!r}] is {text!r}, expected names and values that are strings"
+            raise DefinitionTypeError(msg)
+        if name == "env_vars" and (not key or "=" in key or "\0" in key + text):
+            msg = f"{where}: env_vars[{key!r}] cannot be an environment variable"
+            raise DefinitionError(msg)
+    return cast("dict[str, str]", dict(table))
+
+
+def _switch(where: str, name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        msg = f"{where}: {name} is {value!r}, expected True or False"
+        raise DefinitionTypeError(msg)
+    return value
+
+
+def _count(where: str, name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{where}: {name} is {value!r}, expected a whole number"
+        raise DefinitionTypeError(msg)
+    if value < 1:
+        msg = f"{where}: {name} is {value}, expected at least 1"
+        raise DefinitionError(msg)
+    return value
+
+
+def _check_name(where: str, name: str) -> None:
+    """A run's name is a folder's name too."""
+    if len(name) > 100 or name[0] in ".-" or not _NAME_CHARACTERS.issuperset(name):
+        msg = f"{where}: name is {name!r}, expected up to 100 letters, digits, '-', '_' or '.', not '.' or '-' first"
+        raise DefinitionError(msg)

@@ -1,0 +1,39 @@
+"""What this program told Volant about itself: the arguments of `init`, the flags of the command line."""
+
+from collections.abc import Callable, Mapping
+
+from volant.client.client import Client
+from volant.client.reporting import Reporter
+from volant.settings.loading import load_settings
+from volant.settings.tree import Mode, Settings
+from volant.wiring.client import Reporters, make_client
+
+
+class Program:
+    """The settings of a process, beyond files and variables. There is one, `program`."""
+
+    def __init__(self) -> None:
+        self.arguments: dict[str, object] = {}
+        """From `volant.init`."""
+        self.flags: dict[str, object] = {}
+        """From the command line; they win over everything."""
+        self.endpoint: str | None = None
+        """Of a server, from `volant.init`."""
+        self.reporters: Callable[[Mode], Reporter] = Reporters()
+        """Makes what shows a run that is waited for."""
+
+    def settings(self, arguments: Mapping[str, object] | None = None, *, place: str = "volant.init") -> Settings:
+        """All settings as they are now; *arguments* come from the call at *place* and win over those of `init`."""
+        given = {name: value for name, value in (arguments or {}).items() if value is not None}
+        return load_settings(
+            flags=self.flags,
+            arguments={**self.arguments, **given},
+            arguments_place=place if given else "volant.init",
+        )
+
+    def client(self, settings: Settings | None = None) -> Client:
+        """A way to the engine of the home."""
+        return make_client(settings or self.settings(), reporters=self.reporters)
+
+
+program = Program()

@@ -1,0 +1,117 @@
+"""`volant.run` and `volant.with_runcontext`: what scripts call."""
+
+from collections.abc import Coroutine, Mapping
+from typing import Any, ParamSpec, TypeVar, Unpack
+
+from volant.authoring.task import Task
+from volant.bundle.loading import is_importing_for_worker
+
+from volant.api.options import RunContext, RunContextOptions, check_options
+from volant.api.program import Program, program
+from volant.authoring.session import current_session
+from volant.client.driving import drive
+from volant.client.executing import execute
+from volant.client.runs import Run
+from volant.client.submission import prepare
+from volant.model.errors import ArgumentError, CallError, NestedRunError, NotSupportedError
+from volant.settings.loading import submission_environ
+from volant.settings.tree import Mode, Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class RunFunction:
+    """Submits a task; `run(task, *args)` blocks, `await run.aio(task, *args)` does not."""
+
+    def __init__(self, program: Program, context: RunContext) -> None:
+        self._program = program
+        self._context = context
+
+    def __call__(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
+        """Run *task*, wait for its end, and return the `Run`.
+
+        Raises:
+            ArgumentError: the arguments do not fit the task; nothing was written.
+            TaskError: the task failed; where its exception's class can be extended it is an instance of that too.
+        """
+        return drive(lambda: self._execute(task, args, kwargs), name="volant.run")
+
+    def aio(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Run[R]]:
+        """As the call, for async code."""
+        return self._execute(task, args, kwargs)
+
+    async def _execute(self, task: Task[..., R], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run[R]:
+        _refuse_nesting()
+        _check_task(task)
+        context = self._context
+        settings = self._program.settings({"mode": context.mode}, place="with_runcontext")
+        mode = _executable_mode(settings, self._program.endpoint, wait=context.wait)
+        client = self._program.client(settings)
+        client.start_engine()
+        prepared = prepare(
+            task,
+            (args, kwargs),
+            context.for_engine(settings, mode),
+            environ=submission_environ(),
+            warnings=context.warnings,
+        )
+        return await execute(client, task, prepared, wait=context.wait, mode=mode)
+
+
+class Runner:
+    """Options for runs; made by `with_runcontext`. It can be used any number of times."""
+
+    def __init__(self, program: Program, context: RunContext) -> None:
+        self.run = RunFunction(program, context)
+        """As `volant.run`, with these options."""
+
+
+run = RunFunction(program, RunContext())
+"""Submits a task with the settings' options."""
+
+
+def with_runcontext(mode: str | None = None, **options: Unpack[RunContextOptions]) -> Runner:
+    """Options for the runs that are submitted through what it returns: `with_runcontext(name="x").run(task)`.
+
+    Raises:
+        UnknownParameterError: an option that there is not; the nearest one is named.
+        DefinitionError: a value that cannot be.
+    """
+    return Runner(program, check_options({"mode": mode, **options}))
+
+
+def _refuse_nesting() -> None:
+    if is_importing_for_worker():
+        msg = "volant.run was reached while a worker imports this module: it would start a run in every worker"
+        raise NestedRunError(msg, hint="put it under: if __name__ == '__main__':")
+    session = current_session()
+    if session is not None:
+        msg = f"volant.run was called inside task {session.info.task!r}, which is part of run {session.info.run!r}"
+        raise NestedRunError(msg, hint="call the task itself: await task(...), or task(...) from a sync task")
+
+
+def _check_task(task: object) -> None:
+    if isinstance(task, Task):
+        return
+    found = getattr(task, "__qualname__", None) or repr(task)
+    hint = "decorate it: @env.task" if callable(task) else "pass the task itself, then its arguments"
+    msg = f"volant.run: the first argument is {found} ({type(task).__name__}), expected a task"
+    raise ArgumentError(msg, hint=hint)
+
+
+def _executable_mode(settings: Settings, endpoint: str | None, *, wait: bool) -> Mode:
+    match settings.mode:
+        case Mode.LOCAL:
+            return Mode.LOCAL
+        case Mode.HYBRID:
+            return Mode.LOCAL
+        case Mode.INLINE:
+            if not wait:
+                msg = "mode='inline' with wait=False: the calling process executes the run, so it has to wait for it"
+                raise CallError(msg, hint="leave out wait=False, or use mode='local'")
+            return Mode.INLINE
+        case Mode.REMOTE:
+            where = f"the server {endpoint}" if endpoint else "no server: no endpoint is set"
+            msg = f"mode 'remote' (from {settings.sources['mode']}): there is {where}; servers are not supported yet"
+            raise NotSupportedError(msg, hint="use mode='local', or set VOLANT_MODE=local")

@@ -1,0 +1,82 @@
+"""What a process needs to submit runs and to look at them: settings, an engine to talk to, a place for large values."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Protocol
+
+from volant.client.connection import Connection, connect, connect_if_running
+from volant.client.reporting import Reporter
+from volant.client.starting import EngineStart, ensure_engine, reach_engine
+from volant.model.errors import EngineError
+from volant.model.worker_protocol import EngineToWorker, WorkerToEngine
+from volant.ports.blobs import Blobs
+from volant.settings.loading import engine_environ
+from volant.settings.tree import Mode, Settings
+
+
+class InlineWorker(Protocol):
+    """Executes attempts in this process, on the loop that calls `receive`."""
+
+    def receive(self, messages: Sequence[EngineToWorker]) -> None:
+        """Take in what the engine says."""
+        ...
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait until it has ended."""
+        ...
+
+
+InlineWorkers = Callable[[Callable[[Sequence[WorkerToEngine]], None]], InlineWorker]
+"""Makes an inline worker that says what it has to say through the given function."""
+
+
+class Client:
+    """The way to the engine of one home. Made by `volant.wiring.client`; cheap, and shared by nobody."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        blobs: Blobs,
+        reporters: Callable[[Mode], Reporter],
+        inline_workers: InlineWorkers,
+    ) -> None:
+        self.settings = settings
+        self.blobs = blobs
+        self.new_reporter = reporters
+        self.new_inline_worker = inline_workers
+        self._start: EngineStart | None = None
+
+    def start_engine(self) -> None:
+        """Make sure that an engine is there or on its way; returns at once."""
+        self._start = ensure_engine(self.settings.home, engine_environ(self.settings))
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Connection, None]:
+        """A conversation with the engine, which is started when there is none."""
+        connection = await self.connect()
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def connect(self) -> Connection:
+        """As `connection`, for those who close it themselves."""
+        start, self._start = self._start, None
+        if start is None:
+            start = ensure_engine(self.settings.home, engine_environ(self.settings))
+        return await connect(start, timeout=self.settings.engine.start_timeout.total_seconds())
+
+    @contextlib.asynccontextmanager
+    async def running_connection(self) -> AsyncGenerator[Connection | None, None]:
+        """A conversation with the engine if one runs, else None; starts nothing."""
+        reached = reach_engine(self.settings.home)
+        try:
+            connection = await connect_if_running(reached, self.settings.home) if reached is not None else None
+        except EngineError:
+            connection = None
+        try:
+            yield connection
+        finally:
+            if connection is not None:
+                await connection.close()

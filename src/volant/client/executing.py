@@ -1,0 +1,90 @@
+"""Submitting a run and waiting for it, in the modes that this machine offers."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from volant.authoring.task import Task
+
+from volant.client.client import Client
+from volant.client.connection import Connection
+from volant.client.reporting import Reporter
+from volant.client.results import error_of
+from volant.client.runs import Run
+from volant.client.submission import Prepared, store_inputs
+from volant.client.watching import RunEnd, abort_when_left, watch_to_end
+from volant.model.control_protocol import ClientToEngine, RunAccepted
+from volant.model.records import RunRecord
+from volant.settings.tree import Mode
+
+R = TypeVar("R")
+
+
+async def execute(client: Client, task: Task[..., R], prepared: Prepared, *, wait: bool, mode: Mode) -> Run[R]:
+    """Submit what was prepared; with *wait*, return when the run has ended.
+
+    Raises:
+        TaskError: the root task failed (or its own exception, see `volant.errors`); only with *wait*.
+        EngineError: the engine cannot be reached, or went away.
+    """
+    reporter = client.new_reporter(mode)
+    connection = await client.connect()
+    try:
+        if mode is Mode.INLINE:
+            end = await _execute_inline(client, connection, prepared, reporter)
+        elif wait:
+            accepted = await _submit(client, connection, prepared, reporter, watch=True)
+            end = await _watch(client, connection, accepted, reporter)
+        else:
+            accepted = await _submit(client, connection, prepared, reporter, watch=False)
+            return Run(client, accepted, task=task)
+    finally:
+        reporter.close()
+        await connection.close()
+    error = error_of(end.run, end.outcome)
+    if error is not None:
+        raise error
+    return Run(client, end.run, task=task, end=end)
+
+
+async def _submit(
+    client: Client, connection: Connection, prepared: Prepared, reporter: Reporter, *, watch: bool
+) -> RunRecord:
+    inputs = store_inputs(prepared, client.blobs)
+    accepted = await _undivided(
+        client, connection, lambda number: prepared.request(number, inputs, watch=watch), reporter
+    )
+    reporter.accepted(accepted.run)
+    return accepted.run
+
+
+async def _undivided(
+    client: Client, connection: Connection, request: Callable[[int], ClientToEngine], reporter: Reporter
+) -> RunAccepted:
+    """Ask for a run. Whoever is interrupted meanwhile cannot know whether it exists: wait for its name, then abort."""
+    asking = asyncio.ensure_future(connection.ask(request, RunAccepted))
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        accepted = await asking
+        await abort_when_left(client, connection, accepted.run.run, reporter)
+        raise
+
+
+async def _watch(client: Client, connection: Connection, run: RunRecord, reporter: Reporter) -> RunEnd:
+    try:
+        return await watch_to_end(client, connection, run.run, reporter, asked=True)
+    except asyncio.CancelledError:
+        await abort_when_left(client, connection, run.run, reporter)
+        raise
+
+
+async def _execute_inline(client: Client, connection: Connection, prepared: Prepared, reporter: Reporter) -> RunEnd:
+    """This process is the worker of every action; when it leaves, the engine aborts the run."""
+    worker = client.new_inline_worker(connection.tell_inline)
+    connection.listen_inline(worker.receive)
+    try:
+        accepted = await _submit(client, connection, prepared, reporter, watch=True)
+        return await _watch(client, connection, accepted, reporter)
+    finally:
+        await worker.close()

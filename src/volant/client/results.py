@@ -1,0 +1,105 @@
+"""From what the engine keeps of a run's end to the value or the exception of the user's."""
+
+from pathlib import Path
+from typing import Any, assert_never
+
+import msgspec
+
+from volant.authoring.loading import load_task
+from volant.authoring.task import Task
+from volant.client.outputs import Outputs
+from volant.model.control_protocol import ActionDetails, RunDetails
+from volant.model.errors import NotSupportedError, RunAbortedError, RuntimeSystemError, VolantError
+from volant.model.failures import Failure, FailureKind
+from volant.model.ids import RunId
+from volant.model.payloads import Blob, Inline, Payload
+from volant.model.phases import ActionPhase
+from volant.model.records import RunRecord
+from volant.model.specs import ActionSpec
+from volant.model.worker_protocol import Aborted, Failed, Outcome, Succeeded
+from volant.ports.blobs import Blobs
+from volant.values.failures import decode_exception
+
+
+def outcome_of_details(details: RunDetails) -> Outcome | None:
+    """The outcome of a run that was looked up; None while it goes on."""
+    run = details.run
+    if not run.phase.is_final:
+        return None
+    if run.phase is ActionPhase.SUCCEEDED and details.root_outputs is not None:
+        return Succeeded(outputs=details.root_outputs)
+    if run.failure is not None:
+        return Failed(failure=run.failure)
+    return Aborted(reason="aborted")
+
+
+def error_of(run: RunRecord, outcome: Outcome | None) -> BaseException | None:
+    """What to raise for a run that has ended; None for one that succeeded."""
+    if isinstance(outcome, Succeeded):
+        return None
+    failure = failure_of(run, outcome)
+    if failure is None or failure.kind is FailureKind.ABORTED:
+        reason = outcome.reason if isinstance(outcome, Aborted) else failure.message if failure else "no reason given"
+        return RunAbortedError(f"run {run.run!r} was aborted: {reason}")
+    return decode_exception(failure)
+
+
+def failure_of(run: RunRecord, outcome: Outcome | None) -> Failure | None:
+    """Why the run failed, if it did."""
+    return outcome.failure if isinstance(outcome, Failed) else run.failure
+
+
+def value_of(run: RunId, outcome: Outcome | None, task: Task[..., Any], blobs: Blobs) -> Any:
+    """What the root task returned.
+
+    Raises:
+        RuntimeSystemError: the run has no outputs.
+        BlobError: they are kept in the blob store, which does not have them.
+    """
+    if not isinstance(outcome, Succeeded):
+        msg = f"run {run!r} has ended without outputs"
+        raise RuntimeSystemError(msg)
+    return task.interface.decode_output(fetch(outcome.outputs, blobs))
+
+
+def outputs_of(value: Any, task: Task[..., Any]) -> Outputs:
+    """The outputs in what the root task returned."""
+    found = task.interface.outputs(value)
+    return Outputs(tuple(found.values()), tuple(found))
+
+
+def fetch(payload: Payload, blobs: Blobs) -> bytes:
+    """The bytes of a payload, wherever they are."""
+    match payload:
+        case Inline():
+            return payload.data
+        case Blob():
+            return blobs.get(payload)
+        case _:
+            assert_never(payload)
+
+
+def find_task(details: ActionDetails, run: RunId) -> Task[..., Any]:
+    """The task of a run that this program did not submit: its return type says how its outputs are read.
+
+    Raises:
+        NotSupportedError: the task cannot be imported here.
+    """
+    loader = msgspec.msgpack.decode(details.spec_body, type=ActionSpec).loader
+    try:
+        return load_task(loader)
+    except (ImportError, AttributeError, VolantError) as error:
+        msg = f"the outputs of run {run!r} are of task {details.action.task!r}, which cannot be loaded here: {error}"
+        raise NotSupportedError(msg, hint="run this where the module that defines the task can be imported") from error
+
+
+def read_log(home: Path, details: ActionDetails, attempt: int | None) -> str:
+    """What an attempt wrote, the newest one by default; empty when it wrote nothing or has not begun."""
+    for record in sorted(details.attempts, key=lambda each: each.attempt, reverse=True):
+        if record.log is None or (attempt is not None and record.attempt != attempt):
+            continue
+        try:
+            return (home / record.log).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+    return ""

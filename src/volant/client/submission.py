@@ -1,0 +1,85 @@
+"""A task and its arguments become a submission; whatever is wrong with them is said before anything is sent."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from volant.authoring.task import Task
+from volant.bundle.code import describe_code
+
+from volant.model.code import CodeSource
+from volant.model.control_protocol import RunOptions, SubmitRun
+from volant.model.ids import SpecDigest
+from volant.model.payloads import Inline, Payload
+from volant.ports.blobs import Blobs
+
+INLINE_BYTES = 64 * 1024
+"""Larger inputs go to the blob store."""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A submission without its number."""
+
+    spec: SpecDigest
+    spec_body: bytes
+    inputs: bytes
+    inputs_digest: str | None
+    code: CodeSource
+    options: RunOptions
+    environ: dict[str, str]
+    warnings: tuple[str, ...]
+
+    def request(self, number: int, inputs: Payload, *, watch: bool) -> SubmitRun:
+        """The message to the engine."""
+        return SubmitRun(
+            request=number,
+            spec=self.spec,
+            spec_body=self.spec_body,
+            inputs=inputs,
+            inputs_digest=self.inputs_digest,
+            code=self.code,
+            options=self.options,
+            environ=self.environ,
+            warnings=self.warnings,
+            watch=watch,
+        )
+
+
+def prepare(
+    task: Task[..., Any],
+    arguments: tuple[tuple[Any, ...], Mapping[str, Any]],
+    options: RunOptions,
+    *,
+    environ: dict[str, str],
+    warnings: tuple[str, ...] = (),
+) -> Prepared:
+    """Bind and encode the arguments, merge the spec, and name the code.
+
+    Raises:
+        ArgumentError: the arguments do not bind, or a value does not fit its type.
+        DefinitionError: the task's settings contradict one another.
+        NotSupportedError: the task asks for something that has no effect yet and must not be ignored.
+    """
+    args, kwargs = arguments
+    bound = task.interface.bind(args, kwargs)
+    inputs = task.interface.encode_inputs(bound)
+    spec = task.spec()
+    body = msgspec.msgpack.encode(spec)
+    return Prepared(
+        spec=SpecDigest(hashlib.blake2b(body, digest_size=32).hexdigest()),
+        spec_body=body,
+        inputs=inputs.data,
+        inputs_digest=inputs.digest,
+        code=describe_code(task),
+        options=options,
+        environ=environ,
+        warnings=warnings,
+    )
+
+
+def store_inputs(prepared: Prepared, blobs: Blobs) -> Payload:
+    """The inputs as they travel: along with the message, or in the blob store."""
+    if len(prepared.inputs) <= INLINE_BYTES:
+        return Inline(data=prepared.inputs)
+    return blobs.put(prepared.inputs)

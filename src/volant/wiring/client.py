@@ -1,0 +1,76 @@
+"""Puts a client together: the blob store, whoever shows progress, the worker of inline runs."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import unquote, urlsplit
+
+from volant.client.client import Client, InlineWorker
+from volant.client.reporting import Reporter, Silent
+from volant.kit.homes import blobs_path
+from volant.model.errors import NotSupportedError
+from volant.model.worker_protocol import WorkerToEngine
+from volant.ports.blobs import Blobs
+from volant.settings.tree import Mode, Settings
+
+
+def make_client(settings: Settings, *, reporters: Callable[[Mode], Reporter]) -> Client:
+    """The client of the settings' home. *reporters* makes what shows a run that is waited for."""
+    return Client(
+        settings,
+        blobs=open_blobs(blobs_url(settings)),
+        reporters=reporters,
+        inline_workers=_make_inline_worker,
+    )
+
+
+def blobs_url(settings: Settings) -> str:
+    """Where large values of this home lie."""
+    return settings.blobs or blobs_path(settings.home).as_uri()
+
+
+def open_blobs(url: str) -> Blobs:
+    """The store behind a URL.
+
+    Raises:
+        NotSupportedError: there is no adapter for its scheme.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
+        msg = f"blobs: found {url!r}, wanted a folder of this machine as file:///folder"
+        raise NotSupportedError(msg)
+    from volant.blobs.local import LocalBlobs
+
+    return LocalBlobs(Path(unquote(parts.path)))
+
+
+class Reporters:
+    """Makes what shows a run: drawn on a terminal, lines elsewhere; both on standard error."""
+
+    def __init__(self) -> None:
+        self._is_drawing = False
+
+    def __call__(self, mode: Mode) -> Reporter:
+        """What shows a run of this mode."""
+        stream: TextIO | None = sys.stderr
+        if stream is None:
+            return Silent()
+        # What an inline run prints would tear a drawing apart, and so would a second run that is watched at once.
+        if mode is not Mode.INLINE and stream.isatty() and not self._is_drawing:
+            from volant.client.drawing import Drawing
+
+            self._is_drawing = True
+            return Drawing(stream, on_close=self._drawn)
+        from volant.client.lines import Lines
+
+        return Lines(stream)
+
+    def _drawn(self) -> None:
+        self._is_drawing = False
+
+
+def _make_inline_worker(tell: Callable[[Sequence[WorkerToEngine]], None]) -> InlineWorker:
+    from volant.worker.inline import InlineHost
+
+    return InlineHost(tell)
