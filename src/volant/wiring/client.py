@@ -2,17 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TextIO
-from urllib.parse import unquote, urlsplit
 
 from volant.client.client import Client, InlineWorker
 from volant.client.reporting import Reporter, Silent
-from volant.kit.homes import blobs_path
-from volant.model.errors import NotSupportedError
 from volant.model.worker_protocol import WorkerToEngine
-from volant.ports.blobs import Blobs
 from volant.settings.tree import Mode, Settings
+from volant.wiring.stores import blobs_url, open_blobs
 
 
 def make_client(settings: Settings, *, reporters: Callable[[Mode], Reporter]) -> Client:
@@ -23,26 +19,6 @@ def make_client(settings: Settings, *, reporters: Callable[[Mode], Reporter]) ->
         reporters=reporters,
         inline_workers=_make_inline_worker,
     )
-
-
-def blobs_url(settings: Settings) -> str:
-    """Where large values of this home lie."""
-    return settings.blobs or blobs_path(settings.home).as_uri()
-
-
-def open_blobs(url: str) -> Blobs:
-    """The store behind a URL.
-
-    Raises:
-        NotSupportedError: there is no adapter for its scheme.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
-        msg = f"blobs: found {url!r}, wanted a folder of this machine as file:///folder"
-        raise NotSupportedError(msg)
-    from volant.blobs.local import LocalBlobs
-
-    return LocalBlobs(Path(unquote(parts.path)))
 
 
 class Reporters:

@@ -27,7 +27,6 @@ from volant.journal.sqlite.journal import SqliteJournal
 from volant.kit.clock import LoopClock
 from volant.kit.homes import (
     absolute_home,
-    blobs_path,
     engine_lock_path,
     journal_path,
     logs_path,
@@ -46,6 +45,7 @@ from volant.model.worker_protocol import EngineToWorker
 from volant.ports.launcher import LauncherEvents
 from volant.settings.loading import load_settings
 from volant.settings.tree import Settings
+from volant.wiring.stores import blobs_url
 
 log = logging.getLogger("volant.engine")
 
@@ -102,7 +102,7 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
             status=lambda request: _status(request, service, local, settings, started_at),
             stop=stopping.set,
             home=str(home),
-            blobs=settings.blobs or blobs_path(home).as_uri(),
+            blobs=blobs_url(settings),
             version=VERSION,
             engine_name=f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
             pid=os.getpid(),
