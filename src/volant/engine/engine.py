@@ -6,6 +6,7 @@ changed to the journal as one batch. What has to be told waits for that batch's 
 
 import asyncio
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
@@ -30,7 +31,7 @@ from volant.decide.commands import (
 from volant.decide.live import Earlier
 from volant.decide.placement import Admission, Capacity, Placement
 from volant.decide.run_machine import RunMachine
-from volant.engine.live_run import LiveRun
+from volant.engine.live_run import LiveRun, ProtocolError
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
@@ -66,6 +67,7 @@ _LOOK_AT_CPU = timedelta(milliseconds=20)
 _REPLAY_PATIENCE = timedelta(milliseconds=100)
 """How long a parent that does not say that it waits is given before recorded outcomes are told anyway."""
 _PAGE = 1000
+_ACTION_ID = re.compile("[0-9a-f]{32}")
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,12 +224,23 @@ class Engine:
         live = self._attempts.get(key)
         if live is None:
             return
+        try:
+            self._hear(live, messages)
+        except (ProtocolError, msgspec.ValidationError) as error:
+            # User code can write to its worker's socket; it harms its own attempt only.
+            log.warning("attempt %d of run %s does not speak the protocol: %s", key, live.run, error)
+            live.launcher.end(key, grace=0)
+
+    def _hear(self, live: LiveRun, messages: Sequence[WorkerToEngine]) -> None:
         machine = live.machine
         now = self._clock.now()
         for message in messages:
             match message:
                 case SubmitCall():
                     spec = live.spec(message.spec).spec
+                    if not _ACTION_ID.fullmatch(message.action):
+                        msg = f"{message.action!r} is no action id"
+                        raise ProtocolError(msg)
                     self._perform(live, machine.called(message.attempt_key, message, spec, now))
                     self._expect_waiting(live, message.attempt_key)
                 case Waiting(attempt_key=key, told=told):

@@ -33,6 +33,10 @@ _PASSING = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that shells change with every command; they would tell every command's environment apart."""
 
 
+class ProtocolError(ValueError):
+    """A worker said something that no worker of ours says."""
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """A complete process environment and its digest."""
 
@@ -90,8 +94,16 @@ class LiveRun:
         return known
 
     def spec(self, digest: SpecDigest) -> KnownSpec:
-        """A spec that was learnt before."""
-        return self._specs[digest]
+        """A spec that was learnt before.
+
+        Raises:
+            ProtocolError: it was not.
+        """
+        known = self._specs.get(digest)
+        if known is None:
+            msg = f"spec {digest} was never told"
+            raise ProtocolError(msg)
+        return known
 
     def environment(self, spec: ActionSpec) -> Environment:
         """The process environment of an attempt: the client's, the task's, the run's; later ones win."""

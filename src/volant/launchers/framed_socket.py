@@ -113,7 +113,7 @@ class FramedSocket:
     def _send_some(self) -> bool:
         """Whether the kernel took anything."""
         if self._rest:
-            data, descriptors, taken = self._rest, [], 0
+            data, descriptors, taken = self._rest, list[int](), 0
         else:
             data, descriptors, taken = self._next_piece()
         try:

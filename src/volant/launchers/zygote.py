@@ -107,7 +107,13 @@ class Zygote:
         key = order.key
 
         def said(bodies: list[bytes]) -> None:
-            self._events.worker_said(key, [_decode_worker(body) for body in bodies])
+            try:
+                messages = [_decode_worker(body) for body in bodies]
+            except msgspec.MsgspecError:
+                # User code wrote to the socket; its attempt ends without an outcome.
+                self.end(key, grace=0)
+                return
+            self._events.worker_said(key, messages)
 
         self._workers[key] = _Worker(FramedSocket(ours, on_frames=said, on_end=lambda: None))
         fork = ForkWorker(attempt_key=key, log=order.log, start=_encode(order.start))
