@@ -217,9 +217,9 @@ class Planner:
         generic: Any = cls
         if not arguments:
             return self.plan(generic)
-        if generic is tuple:
+        if cls is tuple:
             return self.plan(generic[arguments[0], ...])
-        return self.plan(generic[arguments[0]] if generic is Counter else generic[arguments])
+        return self.plan(generic[arguments[0]] if cls is Counter else generic[arguments])
 
     def _known(self, label: str, cls: type[Any], arguments: tuple[Any, ...] = ()) -> Plan | None:
         """The plan of a class of a known kind; its own class is the only one it takes apart."""

@@ -10,7 +10,7 @@ it. Everything else describes itself.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 if TYPE_CHECKING:
     from volant.values.plans import SelfDescribing
@@ -109,7 +109,7 @@ TAG_NAMES: Final = {
 }
 
 
-class_of: Final[Callable[[Any], type[Any]]] = type
+class_of: Final = cast("Callable[[Any], type[Any]]", type)
 """`type` of one argument, for type checkers: asking for a value's class says nothing about its static type."""
 
 
@@ -292,7 +292,7 @@ def found(value: Any) -> str:
     """How an error shows a value: its type and a short repr."""
     if value is None:
         return "None"
-    cls: type[Any] = class_of(value)
+    cls = class_of(value)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     try:
         text = repr(value[:80] if cls in (str, bytes, bytearray) else value)
