@@ -4,8 +4,8 @@ A notebook cell that is run twice, `importlib.reload`, or a function that is cal
 the same thing again; a second declaration elsewhere under the same name is a mistake.
 """
 
+import inspect
 import os
-import sys
 from types import CodeType, FrameType
 from typing import Any
 
@@ -50,7 +50,7 @@ class Declaration:
 
 def declared_by_caller() -> Declaration:
     """The nearest line of the stack that is not Volant's own."""
-    frame: FrameType | None = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None and _is_own(frame):
         frame = frame.f_back
     if frame is None:

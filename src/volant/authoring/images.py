@@ -9,6 +9,7 @@ from volant.authoring.validation import (
     choice,
     filled_text,
     flag,
+    is_sequence,
     items,
     known_keywords,
     path_text,
@@ -263,7 +264,7 @@ def _python(value: object) -> str | None:
     if value is None:
         return None
     wanted = "a version such as '3.12'"
-    if isinstance(value, tuple):
+    if is_sequence(value):
         value = ".".join(str(part) for part in items("Image", "python_version", value, wanted))
     if not isinstance(value, str):
         refuse_type("Image", "python_version", value, wanted)

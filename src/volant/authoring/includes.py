@@ -10,9 +10,7 @@ def checked_patterns(where: str, value: object, folder: str) -> tuple[str, ...]:
     """Patterns that each match something under *folder*."""
     patterns = texts(where, "include", value)
     for pattern in patterns:
-        if (
-            next(glob.iglob(os.path.join(glob.escape(folder), pattern), recursive=True, include_hidden=True), None)
-            is None
-        ):
+        whole = os.path.join(glob.escape(folder), pattern)
+        if next(glob.iglob(whole, recursive=True, include_hidden=True), None) is None:
             refuse_value(where, "include", pattern, f"a path or glob that matches something in {folder}")
     return tuple(dict.fromkeys(patterns))

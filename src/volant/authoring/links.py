@@ -1,7 +1,6 @@
 """Links shown with an action."""
 
 import string
-from collections.abc import Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
 from volant.authoring.validation import filled_text, items, refuse_type, refuse_value
@@ -25,6 +24,7 @@ class Link(Protocol):
 
     def get_link(
         self,
+        *,
         run_name: str,
         project: str,
         domain: str,
@@ -61,13 +61,13 @@ def as_links(where: str, value: object) -> tuple[Link, ...]:
     return cast("tuple[Link, ...]", found)
 
 
-def link_spec(link: Link, context: Mapping[str, str]) -> LinkSpec:
+def link_spec(link: Link) -> LinkSpec:
     """The link as data."""
     uri = link.get_link(
         run_name="{run_name}",
         project="",
         domain="",
-        context=dict(context),
+        context={},
         parent_action_name="{parent_action_name}",
         action_name="{action_name}",
         pod_name="",

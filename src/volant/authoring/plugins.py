@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from volant.authoring.validation import refuse_type, shown
+from volant.authoring.validation import instance_of, refuse_type, shown
 from volant.model.errors import DefinitionError, DefinitionTypeError
 
 
@@ -37,10 +37,8 @@ class PluginRegistry:
         Raises:
             DefinitionError: another plugin serves the type.
         """
-        if not isinstance(config_type, type):
-            refuse_type("register_plugin", "config_type", config_type, "a class")
-        if isinstance(plugin, type) or not isinstance(plugin, TaskPlugin):
-            refuse_type("register_plugin", "plugin", plugin, "an object with name, allows_reuse and to_json(config)")
+        instance_of("register_plugin", "config_type", config_type, type, "a class")
+        _check_plugin(plugin)
         known = self._plugins.get(config_type)
         if known is not None and known is not plugin and type(known) is not type(plugin):
             message = f"register_plugin: {config_type.__qualname__} is served by {known.name!r}, not by {plugin.name!r}"
@@ -59,6 +57,11 @@ class PluginRegistry:
         types = ", ".join(sorted(kind.__qualname__ for kind in self._plugins)) or "none so far"
         message = f"{where}: plugin_config is {shown(config)} ({type(config).__name__}), "
         raise DefinitionTypeError(message + f"expected an instance of a registered type; there are: {types}")
+
+
+def _check_plugin(plugin: object) -> None:
+    if isinstance(plugin, type) or not isinstance(plugin, TaskPlugin):
+        refuse_type("register_plugin", "plugin", plugin, "an object with name, allows_reuse and to_json(config)")
 
 
 default_plugins = PluginRegistry()

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from volant.authoring.validation import filled_text, refuse_type, refuse_value, text, text_map
+from volant.authoring.validation import filled_text, is_sequence, refuse_type, text, text_map
 from volant.authoring.value import Value
 
 
 class PodTemplate(Value):
-    """A pod around the task: its spec (a dict as in YAML, or an object of the `kubernetes` package), labels, annotations.
+    """A pod around the task: its spec (a dict as in YAML, or an object of `kubernetes`), labels, annotations.
 
     The task runs in the container of the name *primary_container_name*, which is added when the
     spec does not have it.
@@ -57,11 +57,11 @@ def _pod_spec(value: object) -> dict[str, Any]:
         refuse_type("PodTemplate", "pod_spec", value, "a dict or a V1PodSpec")
     spec = cast("dict[str, Any]", plain)
     containers = spec.get("containers", [])
-    if not isinstance(containers, list):
+    if not is_sequence(containers):
         refuse_type("PodTemplate", "pod_spec['containers']", containers, "a list of containers")
-    for index, container in enumerate(cast("list[Any]", containers)):
-        if not isinstance(container, dict) or not isinstance(cast("dict[str, Any]", container).get("name"), str):
-            refuse_value("PodTemplate", f"pod_spec['containers'][{index}]", container, "a dict with a name")
+    for index, container in enumerate(containers):
+        name: object = cast("dict[str, Any]", container).get("name") if isinstance(container, dict) else None
+        filled_text("PodTemplate", f"the name of pod_spec['containers'][{index}]", name)
     return spec
 
 
@@ -70,10 +70,10 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     if isinstance(value, Mapping):
-        pairs = cast("Mapping[Any, Any]", value).items()
+        pairs = cast("Mapping[object, object]", value).items()
         return {filled_text("PodTemplate", "a key in pod_spec", key): _plain(item) for key, item in pairs}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in cast("list[Any]", value)]
+    if is_sequence(value):
+        return [_plain(item) for item in value]
     names = getattr(value, "attribute_map", None)
     if not isinstance(names, dict):
         refuse_type("PodTemplate", "pod_spec", value, "plain data as in YAML")

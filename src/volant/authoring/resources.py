@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from typing import cast
 
-from volant.authoring.validation import filled_text, items, refuse_type, refuse_value, whole_number
+from volant.authoring.validation import filled_text, is_sequence, items, refuse_type, refuse_value, whole_number
 from volant.authoring.value import Value
 from volant.kit.quantities import format_bytes, format_cpu, parse_bytes, parse_cpu
 from volant.model.errors import DefinitionError
@@ -116,7 +115,7 @@ class Resources(Value):
 
 
 def _pair(value: object) -> object:
-    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
+    return tuple(value) if is_sequence(value) else value
 
 
 def _range(
@@ -124,7 +123,7 @@ def _range(
 ) -> tuple[int, int] | None:
     if value is None:
         return None
-    if not isinstance(value, (tuple, list)):
+    if not is_sequence(value):
         amount = parse(parameter, value, wanted)
         return amount, amount
     pair = items("Resources", parameter, value, wanted)

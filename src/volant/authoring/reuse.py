@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from volant.authoring.validation import choice, duration, items, refuse_type, refuse_value, whole_number
+from volant.authoring.validation import choice, duration, is_sequence, items, refuse_type, refuse_value, whole_number
 from volant.authoring.value import Value
 
 ReuseScope = Literal["global", "run"]
@@ -48,7 +48,7 @@ class ReusePolicy(Value):
 
 
 def _bounds(replicas: object) -> tuple[int, int]:
-    if not isinstance(replicas, (tuple, list)):
+    if not is_sequence(replicas):
         if isinstance(replicas, bool) or not isinstance(replicas, int):
             refuse_type("ReusePolicy", "replicas", replicas, "an int, 1 or more, or a pair (smallest, largest)")
         count = whole_number("ReusePolicy", "replicas", replicas, at_least=1)

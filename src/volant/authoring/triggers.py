@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from volant.authoring.validation import (
     duration,
     filled_text,
     flag,
     instance_of,
+    items,
     known_keywords,
     refuse_type,
     refuse_value,
@@ -160,10 +161,8 @@ def as_triggers(where: str, value: object) -> tuple[Trigger, ...]:
     """One trigger or several; their names differ."""
     if isinstance(value, Trigger):
         return (value,)
-    if not isinstance(value, (list, tuple)):
-        refuse_type(where, "triggers", value, "a Trigger or a tuple of them")
     found: dict[str, Trigger] = {}
-    for index, item in enumerate(value):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    for index, item in enumerate(items(where, "triggers", value, "a Trigger or a tuple of them")):
         trigger = instance_of(where, f"triggers[{index}]", item, Trigger, "a Trigger")
         if trigger.name in found:
             refuse_value(where, f"triggers[{index}].name", trigger.name, "a name that no other trigger of the task has")
@@ -174,8 +173,10 @@ def as_triggers(where: str, value: object) -> tuple[Trigger, ...]:
 def _inputs(where: str, value: object) -> dict[str, Any]:
     if value is None:
         return {}
-    found = instance_of(where, "inputs", value, Mapping, "a dict of inputs by name")
-    return {filled_text(where, "a name in inputs", name): item for name, item in found.items()}
+    if not isinstance(value, Mapping):
+        refuse_type(where, "inputs", value, "a dict of inputs by name")
+    pairs = cast("Mapping[object, object]", value).items()
+    return {filled_text(where, "a name in inputs", name): item for name, item in pairs}
 
 
 def _time_input(name: str | None) -> dict[str, Any]:
