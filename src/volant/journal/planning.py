@@ -56,35 +56,18 @@ class Lookup(Protocol):
         ...
 
 
-class Heads:
-    """The runs that are being written, from one group to the next."""
+class Heads(dict[RunId, Head]):
+    """The runs that are being written, from one group to the next. What is not here is looked up."""
 
     def __init__(self, *, last_number: int) -> None:
+        super().__init__()
         self._last_number = last_number
-        self._heads: dict[RunId, Head] = {}
-
-    def find(self, run: RunId, lookup: Lookup) -> Head | None:
-        """The head of a run, from memory or from the database."""
-        head = self._heads.get(run)
-        if head is None:
-            head = lookup.head(run)
-            if head is not None:
-                self._heads[run] = head
-        return head
 
     def open(self, run: RunId) -> Head:
         """A head for a run that is not stored; numbers are not used twice."""
         self._last_number += 1
-        head = self._heads[run] = Head(number=self._last_number)
+        head = self[run] = Head(number=self._last_number)
         return head
-
-    def forget(self, run: RunId) -> None:
-        """Drop what is known about a run; it is looked up when it is needed again."""
-        self._heads.pop(run, None)
-
-    def forget_all(self) -> None:
-        """Drop everything, after a transaction that did not happen."""
-        self._heads.clear()
 
 
 class Plan:
@@ -112,18 +95,19 @@ class Plan:
             JournalError: it does not fit what is stored; nothing of it is in the plan.
         """
         self._check(batch)
+        heads = self._heads
         for spec in batch.specs:
             self.specs[spec.spec] = spec
         for run in batch.runs:
-            head = self._heads.find(run.run, self._lookup) or self._heads.open(run.run)
+            head = heads.get(run.run) or heads.open(run.run)
             self.runs[head.number] = run
         for action in batch.actions:
-            self._add_action(action)
+            self._add_action(heads[action.run], action)
         for attempt in batch.attempts:
-            number, place = self._known(attempt.run, attempt.action)
-            self.attempts[key(number, place), attempt.attempt] = attempt
+            head = heads[attempt.run]
+            self.attempts[key(head.number, head.places[attempt.action]), attempt.attempt] = attempt
         for change in batch.changes:
-            head = self._stored(change.run)
+            head = heads[change.run]
             head.seq = change.seq
             self.changes.append((key(head.number, change.seq), change))
 
@@ -132,15 +116,14 @@ class Plan:
         for actions in (self.new_actions, self.changed_actions):
             for action in actions.values():
                 if action.phase.is_final:
-                    self._stored(action.run).places.pop(action.action, None)
+                    self._heads[action.run].places.pop(action.action, None)
         for head, borrowed in self._borrowed:
             head.places.pop(borrowed, None)
         for run in self.runs.values():
             if run.phase.is_final:
-                self._heads.forget(run.run)
+                self._heads.pop(run.run, None)
 
-    def _add_action(self, action: ActionRecord) -> None:
-        head = self._stored(action.run)
+    def _add_action(self, head: Head, action: ActionRecord) -> None:
         place = head.places.get(action.action)
         if place is None:
             place = head.position = head.position + 1
@@ -152,12 +135,13 @@ class Plan:
         rows[at] = action
 
     def _check(self, batch: Batch) -> None:
-        opened = {run.run for run in batch.runs if self._heads.find(run.run, self._lookup) is None}
+        opened = {run.run for run in batch.runs if self._find(run.run) is None}
         created: set[tuple[RunId, ActionId]] = set()
         for action in batch.actions:
-            head = self._heads.find(action.run, self._lookup)
+            head = self._find(action.run)
             if head is not None:
-                self._place(head, action.action)
+                if action.action not in head.places:
+                    self._place(head, action.action)
             elif action.run not in opened:
                 raise JournalError(f"run {action.run!r}: an action was given, the run is not in the journal")
             if batch.attempts:
@@ -168,7 +152,7 @@ class Plan:
         self._check_changes(batch, opened)
 
     def _check_attempt(self, attempt: AttemptRecord) -> None:
-        head = self._heads.find(attempt.run, self._lookup)
+        head = self._find(attempt.run)
         if head is None:
             raise JournalError(f"run {attempt.run!r}: an attempt was given, the run is not in the journal")
         if self._place(head, attempt.action, borrow=True) is None:
@@ -182,7 +166,7 @@ class Plan:
         for change in batch.changes:
             want = wanted.get(change.run)
             if want is None:
-                head = self._heads.find(change.run, self._lookup)
+                head = self._find(change.run)
                 if head is None and change.run not in opened:
                     raise JournalError(f"run {change.run!r}: a change was given, the run is not in the journal")
                 want = 1 if head is None else head.seq + 1
@@ -198,11 +182,10 @@ class Plan:
                 self._borrowed.append((head, action))
         return place
 
-    def _stored(self, run: RunId) -> Head:
-        head = self._heads.find(run, self._lookup)
-        assert head is not None, "checked"
+    def _find(self, run: RunId) -> Head | None:
+        head = self._heads.get(run)
+        if head is None:
+            head = self._lookup.head(run)
+            if head is not None:
+                self._heads[run] = head
         return head
-
-    def _known(self, run: RunId, action: ActionId) -> tuple[int, int]:
-        head = self._stored(run)
-        return head.number, head.places[action]

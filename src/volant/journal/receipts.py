@@ -23,8 +23,8 @@ class Receipt(Generic[T]):
         self._done = False
         self._result: T | None = None
         self._error: JournalError | None = None
-        self._waiters: list[asyncio.Future[None]] = []
-        self._callbacks: list[Callable[[Receipt[T]], object]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._callbacks: list[Callable[[Receipt[T]], object]] | None = None
 
     @property
     def done(self) -> bool:
@@ -40,13 +40,18 @@ class Receipt(Generic[T]):
         """Call *callback* with this receipt, from the loop, once it is done; cheaper than a task that awaits it."""
         if self._done:
             self._loop.call_soon(callback, self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
         else:
             self._callbacks.append(callback)
 
     def __await__(self) -> Generator[Any, None, T]:
         if not self._done:
             waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiters.append(waiter)
+            if self._waiters is None:
+                self._waiters = [waiter]
+            else:
+                self._waiters.append(waiter)
             yield from waiter
         if self._error is not None:
             # A fresh instance for every awaiting task: each adds its own traceback to what it catches.
@@ -65,10 +70,9 @@ class Receipt(Generic[T]):
 
     def _finish(self) -> None:
         self._done = True
-        for waiter in self._waiters:
+        for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
-        for callback in self._callbacks:
+        for callback in self._callbacks or ():
             self._loop.call_soon(callback, self)
-        self._waiters.clear()
-        self._callbacks.clear()
+        self._waiters = self._callbacks = None

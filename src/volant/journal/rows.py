@@ -129,6 +129,14 @@ def action_bytes(action: ActionId) -> bytes:
     return raw
 
 
+class ActionBytes(dict[ActionId, bytes]):
+    """`action_bytes` of the ids in one group of rows, where each occurs several times."""
+
+    def __missing__(self, action: ActionId) -> bytes:
+        raw = self[action] = action_bytes(action)
+        return raw
+
+
 def run_row(run: RunRecord) -> Row:
     """Columns `run, task, phase, created_at, ended_at, owner, token, body`."""
     body = RunBody(
@@ -174,7 +182,7 @@ def run_record(row: Row) -> RunRecord:
     )
 
 
-def action_row(action: ActionRecord) -> Row:
+def action_row(action: ActionRecord, ids: ActionBytes) -> Row:
     """Columns `action, parent, task, phase, created_at, ended_at, outcome_seq, body`."""
     digest = action.inputs_digest
     body = ActionBody(
@@ -192,8 +200,8 @@ def action_row(action: ActionRecord) -> Row:
         action.failure,
     )
     return (
-        action_bytes(action.action),
-        None if action.parent is None else action_bytes(action.parent),
+        ids[action.action],
+        None if action.parent is None else ids[action.parent],
         action.task,
         PHASE_CODES[action.phase],
         microseconds(action.created_at),
@@ -274,7 +282,7 @@ def attempt_record(run: RunId, action: ActionId, row: Row) -> AttemptRecord:
     )
 
 
-def change_body(change: Change) -> bytes:
+def change_body(change: Change, ids: ActionBytes) -> bytes:
     """A change without its run and its `seq`."""
     action, parent = change.action, change.parent
     return _encode(
@@ -282,8 +290,8 @@ def change_body(change: Change) -> bytes:
             KIND_CODES[change.kind],
             microseconds(change.at),
             PHASE_CODES[change.phase],
-            None if action is None else action_bytes(action),
-            None if parent is None else action_bytes(parent),
+            None if action is None else ids[action],
+            None if parent is None else ids[parent],
             change.name,
             change.attempt,
             change.message,

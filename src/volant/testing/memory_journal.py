@@ -9,6 +9,7 @@ from volant.journal.filtering import Age, matches
 from volant.journal.planning import Head, Heads, Plan, position
 from volant.journal.receipts import Receipt
 from volant.journal.rows import (
+    ActionBytes,
     action_bytes,
     action_record,
     action_row,
@@ -216,21 +217,23 @@ class MemoryJournal:
             for at, action in rows.items():
                 self.store.runs[action.run].actions[action.action] = (
                     position(at),
-                    action_record(action.run, action_row(action)),
+                    action_record(action.run, action_row(action, ActionBytes())),
                 )
         for attempt in plan.attempts.values():
             self.store.runs[attempt.run].attempts.setdefault(attempt.action, {})[attempt.attempt] = attempt_record(
                 attempt.run, attempt.action, attempt_row(attempt)
             )
         for _, change in plan.changes:
-            self.store.runs[change.run].changes.append(change_record(change.run, change.seq, change_body(change)))
+            self.store.runs[change.run].changes.append(
+                change_record(change.run, change.seq, change_body(change, ActionBytes()))
+            )
         plan.settle()
 
     def _forget(self, run: RunId) -> bool:
         stored = self.store.runs.pop(run, None)
         if stored is None:
             return False
-        self._heads.forget(run)
+        self._heads.pop(run, None)
         del self.store.numbered[stored.number]
         return True
 
@@ -248,11 +251,11 @@ def _check_storable(batch: Batch) -> None:
     for run in batch.runs:
         run_row(run)
     for action in batch.actions:
-        action_row(action)
+        action_row(action, ActionBytes())
     for attempt in batch.attempts:
         attempt_row(attempt)
     for change in batch.changes:
-        change_body(change)
+        change_body(change, ActionBytes())
 
 
 def _age(run: RunRecord) -> Age:

@@ -22,7 +22,7 @@ def forget(connection: sqlite3.Connection, heads: Heads, *, run: RunId) -> int |
     if not rows:
         return None
     ((number,),) = rows
-    heads.forget(run)
+    heads.pop(run, None)
     for statement in ("delete_labels", "delete_run", "mark_deleted"):
         connection.execute(STATEMENTS[statement], (number,))
     return int(number)

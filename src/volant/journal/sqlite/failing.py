@@ -20,9 +20,9 @@ _SENTENCES: dict[int, tuple[str, str | None]] = {
 }
 
 
-def journal_error(error: sqlite3.Error, path: Path, doing: str) -> JournalError:
+def journal_error(error: Exception, path: Path, doing: str) -> JournalError:
     """The error to raise, `from` the one it explains."""
-    sentence, hint = _SENTENCES.get(primary_code(error), ("SQLite refused", None))
+    sentence, hint = _SENTENCES.get(primary_code(error), (type(error).__name__, None))
     return JournalError(f"journal {path}: {doing} failed: {sentence}: {error}", hint=hint)
 
 
@@ -31,6 +31,6 @@ def is_busy(error: sqlite3.Error) -> bool:
     return primary_code(error) == sqlite3.SQLITE_BUSY
 
 
-def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's result code without its extension; 0 when the error is the driver's own."""
+def primary_code(error: Exception) -> int:
+    """SQLite's result code without its extension; 0 when the error is not SQLite's own."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

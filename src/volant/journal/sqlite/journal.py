@@ -142,7 +142,7 @@ class SqliteJournal:
             await asyncio.gather(self._sweeping, return_exceptions=True)
         if self._writer is not None:
             await self._writer.close()
-        self._reader.close()
+        await self._reader.close()
 
     def _open_writer(self) -> Writer:
         if self._writer is None:

@@ -7,11 +7,10 @@ interpreter at every row. Where SQLite itself works long for few rows, as when i
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from heapq import merge
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 from volant.journal.filtering import AFTER_ALL, BEFORE_ALL, Age, Driver, driver, is_exact, matches, newest_first
 from volant.journal.planning import LAST_POSITION, key, position
@@ -28,13 +27,12 @@ from volant.journal.rows import (
 )
 from volant.journal.sqlite.failing import journal_error
 from volant.journal.sqlite.opening import STATEMENTS, connect
+from volant.journal.sqlite.thread import LoopThread
 from volant.model.errors import JournalError, RunNotFoundError
 from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Change, RunRecord, SpecRecord
 from volant.ports.journal import RunFilter
-
-_T = TypeVar("_T")
 
 _SLICE = 256
 """Rows that are fetched in one turn of the loop."""
@@ -50,7 +48,7 @@ class Reader:
         self._busy_timeout_ms = busy_timeout_ms
         self._connection = self._connect()
         self._counting: sqlite3.Connection | None = None
-        self._counter: ThreadPoolExecutor | None = None
+        self._counter: LoopThread | None = None
         self._closed = False
 
     def run(self, run: RunId) -> RunRecord | None:
@@ -129,11 +127,7 @@ class Reader:
         number = self._number(run)
         if number is None:
             return {}
-        if self._counter is None:
-            self._counting = self._connect()
-            self._counter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="volant-journal-count")
-        rows = await asyncio.get_running_loop().run_in_executor(self._counter, self._count, number)
-        return {PHASES[code]: count for code, count in rows}
+        return {PHASES[code]: count for code, count in await self._ask_in_thread("count_actions", (number,))}
 
     def attempts(self, run: RunId, action: ActionId) -> list[AttemptRecord]:
         number, name = self._number(run), _action_bytes(action)
@@ -159,13 +153,17 @@ class Reader:
         rows = self._ask("spec", (spec,))
         return SpecRecord(spec=spec, body=rows[0][0]) if rows else None
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
+        self._connection.close()
         if self._counter is not None and self._counting is not None:
             self._counting.interrupt()
-            self._counter.shutdown()
-            self._counting.close()
-        self._connection.close()
+            gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._counter.run(self._counting.close, lambda _, __: gone.set_result(None))
+            self._counter.stop()
+            await asyncio.shield(gone)
 
     def _connect(self) -> sqlite3.Connection:
         connection = connect(self._path, busy_timeout_ms=self._busy_timeout_ms)
@@ -178,15 +176,34 @@ class Reader:
             raise self._closed_error()
         return self._checked(lambda: self._connection.execute(STATEMENTS[statement], parameters).fetchall())
 
-    def _count(self, number: int) -> list[Row]:
-        counting = self._counting
-        if counting is None or self._closed:
+    async def _ask_in_thread(self, statement: str, parameters: Sequence[Any]) -> list[Row]:
+        if self._closed:
             raise self._closed_error()
-        return self._checked(lambda: counting.execute(STATEMENTS["count_actions"], (number,)).fetchall())
+        if self._counting is None or self._counter is None:
+            self._counting = self._connect()
+            self._counter = LoopThread("volant-journal-count")
+        counting = self._counting
+        answer: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
 
-    def _checked(self, ask: Callable[[], _T]) -> _T:
+        def tell(rows: list[Row] | None, error: Exception | None) -> None:
+            if answer.done():
+                return
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(rows or [])
+
+        self._counter.run(
+            lambda: self._checked(lambda: counting.execute(STATEMENTS[statement], parameters).fetchall()), tell
+        )
+        return await answer
+
+    def _checked(self, ask: Callable[[], list[Row]]) -> list[Row]:
         try:
             return ask()
+        except UnicodeEncodeError:
+            # A name that is not text, such as an undecodable argument of a command: no row has it.
+            return []
         except sqlite3.Error as error:
             raise journal_error(error, self._path, "reading") from error
 

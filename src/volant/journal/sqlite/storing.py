@@ -4,7 +4,16 @@ import sqlite3
 from collections.abc import Sequence
 
 from volant.journal.planning import Head, Heads, Plan, position
-from volant.journal.rows import Row, action_bytes, action_row, attempt_row, change_body, microseconds, run_row
+from volant.journal.rows import (
+    ActionBytes,
+    Row,
+    action_bytes,
+    action_row,
+    attempt_row,
+    change_body,
+    microseconds,
+    run_row,
+)
 from volant.journal.sqlite.opening import STATEMENTS
 from volant.model.errors import JournalError
 from volant.model.ids import ActionId, RunId
@@ -64,7 +73,7 @@ def store(
         except JournalError as error:
             refused[index] = error
         except UNSTORABLE as error:
-            refused[index] = _unstorable(error)
+            refused[index] = unstorable(error)
     try:
         _write(connection, plan)
     except UNSTORABLE:
@@ -76,11 +85,18 @@ def store(
     return refused
 
 
+def unstorable(error: Exception) -> JournalError:
+    """The refusal of a batch that raised one of `UNSTORABLE`."""
+    refusal = JournalError(f"a batch holds a value that cannot be stored: {error}")
+    refusal.__cause__ = error
+    return refusal
+
+
 def _store_singly(
     connection: sqlite3.Connection, heads: Heads, lookup: StoredHeads, batches: Sequence[Batch]
 ) -> dict[int, JournalError]:
     refused: dict[int, JournalError] = {}
-    heads.forget_all()
+    heads.clear()
     for index, batch in enumerate(batches):
         connection.execute("SAVEPOINT batch")
         plan = Plan(heads, lookup)
@@ -88,28 +104,23 @@ def _store_singly(
             plan.add(batch)
             _write(connection, plan)
         except (JournalError, *UNSTORABLE) as error:
-            refused[index] = error if isinstance(error, JournalError) else _unstorable(error)
+            refused[index] = error if isinstance(error, JournalError) else unstorable(error)
             connection.execute("ROLLBACK TO batch")
-            heads.forget_all()
+            heads.clear()
         else:
             plan.settle()
         connection.execute("RELEASE batch")
     return refused
 
 
-def _unstorable(error: Exception) -> JournalError:
-    refusal = JournalError(f"a batch holds a value that cannot be stored: {error}")
-    refusal.__cause__ = error
-    return refusal
-
-
 def _write(connection: sqlite3.Connection, plan: Plan) -> None:
     # Encode everything first: most values that cannot be stored are found before the first statement.
+    ids = ActionBytes()
     runs = [(number, *run_row(run)) for number, run in plan.runs.items()]
-    new_actions = [(at, at >> 32, *action_row(action)) for at, action in plan.new_actions.items()]
-    changed_actions = [(*action_row(action)[1:], at) for at, action in plan.changed_actions.items()]
+    new_actions = [(at, at >> 32, *action_row(action, ids)) for at, action in plan.new_actions.items()]
+    changed_actions = [(*action_row(action, ids)[1:], at) for at, action in plan.changed_actions.items()]
     attempts = [(at, *attempt_row(attempt)) for (at, _), attempt in plan.attempts.items()]
-    changes = [(at, change_body(change)) for at, change in plan.changes]
+    changes = [(at, change_body(change, ids)) for at, change in plan.changes]
     if plan.specs:
         connection.executemany(_UPSERT_SPEC, [(spec.spec, spec.body) for spec in plan.specs.values()])
     if runs:

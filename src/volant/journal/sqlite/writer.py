@@ -8,9 +8,7 @@ its own. What is given meanwhile waits in memory and becomes the next group.
 
 import asyncio
 import logging
-import queue
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,7 +19,8 @@ from volant.journal.planning import Heads
 from volant.journal.receipts import Receipt
 from volant.journal.sqlite.failing import is_busy, journal_error
 from volant.journal.sqlite.opening import STATEMENTS
-from volant.journal.sqlite.storing import StoredHeads, store
+from volant.journal.sqlite.storing import UNSTORABLE, StoredHeads, store, unstorable
+from volant.journal.sqlite.thread import LoopThread
 from volant.model.errors import JournalError
 from volant.model.records import Batch
 
@@ -59,7 +58,7 @@ class Writer:
         """A group is scheduled, or being committed."""
         self._failure: JournalError | None = None
         self._closed: asyncio.Future[None] | None = None
-        self._thread = _CommitThread(self._loop)
+        self._thread = LoopThread("volant-journal")
 
     @property
     def failure(self) -> JournalError | None:
@@ -98,10 +97,10 @@ class Writer:
         self._busy_since = None
         try:
             receipts = self._execute()
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             self._fail(error, "writing")
             return
-        self._thread.run(self._connection, "COMMIT", lambda error: self._committed(receipts, error))
+        self._thread.run(self._commit, lambda _, error: self._committed(receipts, error))
 
     def _not_begun(self, error: sqlite3.Error) -> None:
         now = self._loop.time()
@@ -116,7 +115,12 @@ class Writer:
         """Execute the next group inside the transaction; what to tell when it is durable."""
         work, receipt = self._queue[0]
         if not isinstance(work, Batch):
-            result = work(self._connection, self._heads)
+            try:
+                result = work(self._connection, self._heads)
+            except UNSTORABLE as error:
+                self._queue.popleft()
+                receipt.fail(unstorable(error))
+                return []
             self._queue.popleft()
             return [(receipt, result)]
         group = self._next_group()
@@ -138,7 +142,7 @@ class Writer:
             rows += len(work.actions) + len(work.attempts) + len(work.changes) + len(work.runs) + len(work.specs)
         return group
 
-    def _committed(self, receipts: list[tuple[Receipt[Any], Any]], error: sqlite3.Error | None) -> None:
+    def _committed(self, receipts: list[tuple[Receipt[Any], Any]], error: Exception | None) -> None:
         if error is not None:
             self._fail(error, "committing", receipts)
             return
@@ -152,11 +156,11 @@ class Writer:
         if self._closed is not None:
             self._let_go()
 
-    def _fail(self, error: sqlite3.Error, doing: str, receipts: list[tuple[Receipt[Any], Any]] | None = None) -> None:
+    def _fail(self, error: Exception, doing: str, receipts: list[tuple[Receipt[Any], Any]] | None = None) -> None:
         failure = journal_error(error, self._path, doing)
         failure.__cause__ = error
         self._failure = failure
-        _log.error("%s; it takes no further commits", failure)
+        _log.error("%s; it takes no further commits", failure, exc_info=error)
         self._active = False
         self._roll_back()
         waiting = [receipt for receipt, _ in receipts or ()] + [receipt for _, receipt in self._queue]
@@ -175,41 +179,15 @@ class Writer:
                 _log.warning("journal %s: rolling back failed: %s", self._path, error)
 
     def _let_go(self) -> None:
-        closed = self._closed
-        assert closed is not None
-        self._thread.close(self._connection, lambda _: closed.set_result(None))
+        # Closing copies the log into the database: that waits for the disk too.
+        self._thread.run(self._connection.close, lambda _, error: self._gone(error))
+        self._thread.stop()
 
+    def _commit(self) -> None:
+        self._connection.execute("COMMIT")
 
-class _CommitThread:
-    """A thread that waits for the disk; what it has to say is said on the loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], object], Callable[[sqlite3.Error | None], object]] | None] = (
-            queue.SimpleQueue()
-        )
-        threading.Thread(target=self._work, name="volant-journal", daemon=True).start()
-
-    def run(
-        self, connection: sqlite3.Connection, statement: str, then: Callable[[sqlite3.Error | None], object]
-    ) -> None:
-        self._jobs.put((lambda: connection.execute(statement), then))
-
-    def close(self, connection: sqlite3.Connection, then: Callable[[sqlite3.Error | None], object]) -> None:
-        """Close the connection, which copies the log into the database, and end."""
-        self._jobs.put((connection.close, then))
-        self._jobs.put(None)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            work, then = job
-            error: sqlite3.Error | None = None
-            try:
-                work()
-            except sqlite3.Error as caught:
-                error = caught
-            try:
-                self._loop.call_soon_threadsafe(then, error)
-            except RuntimeError:
-                # The loop was closed without closing the journal: nobody is left to be told.
-                return
+    def _gone(self, error: Exception | None) -> None:
+        if error is not None:
+            _log.warning("journal %s: closing it failed: %s", self._path, error)
+        if self._closed is not None:
+            self._closed.set_result(None)
