@@ -96,7 +96,7 @@ def _find_config(path: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _table(config: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
-    found = config.get(name) or {}
+    found: object = config.get(name) or {}
     if not isinstance(found, Mapping):
         msg = f"{path}: {name}: found {found!r}, wanted a section"
         raise SettingsError(msg)

@@ -3,15 +3,14 @@
 from collections.abc import Coroutine, Mapping
 from typing import Any, ParamSpec, TypeVar, Unpack
 
-from volant.authoring.task import Task
-from volant.bundle.loading import is_importing_for_worker
-
 from volant.api.options import RunContext, RunContextOptions, check_options
 from volant.api.program import Program, program
+from volant.api.runs import Run
 from volant.authoring.session import current_session
+from volant.authoring.task import Task
+from volant.bundle.loading import is_importing_for_worker
 from volant.client.driving import drive
 from volant.client.executing import execute
-from volant.client.runs import Run
 from volant.client.submission import prepare
 from volant.model.errors import ArgumentError, CallError, NestedRunError, NotSupportedError
 from volant.settings.loading import submission_environ
@@ -56,7 +55,8 @@ class RunFunction:
             environ=submission_environ(),
             warnings=context.warnings,
         )
-        return await execute(client, task, prepared, wait=context.wait, mode=mode)
+        executed = await execute(client, prepared, wait=context.wait, mode=mode)
+        return Run(client, executed.run, task=task, end=executed.end)
 
 
 class Runner:

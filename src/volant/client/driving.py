@@ -28,8 +28,8 @@ class both(Generic[S, P, R]):
         self._method = method
         self.__doc__ = method.__doc__
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = f"{owner.__name__}.{name}"
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
 
     @overload
     def __get__(self, instance: None, owner: type) -> "both[S, P, R]": ...
@@ -43,7 +43,7 @@ class both(Generic[S, P, R]):
         def bound(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
             return method(instance, *args, **kwargs)
 
-        return BothWays(bound, self._name, self.__doc__)
+        return BothWays(bound, f"{type(instance).__name__}.{self._name}", self.__doc__)
 
 
 class BothWays(Generic[P, R]):

@@ -2,25 +2,27 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
-
-from volant.authoring.task import Task
+from typing import NamedTuple
 
 from volant.client.client import Client
 from volant.client.connection import Connection
 from volant.client.reporting import Reporter
 from volant.client.results import error_of
-from volant.client.runs import Run
 from volant.client.submission import Prepared, store_inputs
 from volant.client.watching import RunEnd, abort_when_left, watch_to_end
 from volant.model.control_protocol import ClientToEngine, RunAccepted
 from volant.model.records import RunRecord
 from volant.settings.tree import Mode
 
-R = TypeVar("R")
+
+class Executed(NamedTuple):
+    """A run that was accepted; *end* is there when it was waited for."""
+
+    run: RunRecord
+    end: RunEnd | None
 
 
-async def execute(client: Client, task: Task[..., R], prepared: Prepared, *, wait: bool, mode: Mode) -> Run[R]:
+async def execute(client: Client, prepared: Prepared, *, wait: bool, mode: Mode) -> Executed:
     """Submit what was prepared; with *wait*, return when the run has ended.
 
     Raises:
@@ -37,14 +39,14 @@ async def execute(client: Client, task: Task[..., R], prepared: Prepared, *, wai
             end = await _watch(client, connection, accepted, reporter)
         else:
             accepted = await _submit(client, connection, prepared, reporter, watch=False)
-            return Run(client, accepted, task=task)
+            return Executed(accepted, None)
     finally:
         reporter.close()
         await connection.close()
     error = error_of(end.run, end.outcome)
     if error is not None:
         raise error
-    return Run(client, end.run, task=task, end=end)
+    return Executed(end.run, end)
 
 
 async def _submit(

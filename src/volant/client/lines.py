@@ -23,7 +23,7 @@ class Lines:
         self._tally = Tally()
         self._failures = 0
         self._last = clock()
-        self._last_summary = ""
+        self._last_summary: str = ""
 
     def accepted(self, run: RunRecord) -> None:
         """Say the name."""
@@ -37,7 +37,7 @@ class Lines:
             if change.kind is ChangeKind.WARNING:
                 self._say(f"warning: {change.message}")
         now = self._clock()
-        summary = self._tally.summary()
+        summary: str = self._tally.summary()
         if now - self._last >= _PACE and summary != self._last_summary and self._tally.phase is ActionPhase.RUNNING:
             self._last, self._last_summary = now, summary
             self._say(summary)

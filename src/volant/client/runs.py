@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from volant.authoring.task import Task
-
 from volant.client.client import Client
 from volant.client.driving import both, drive
 from volant.client.outputs import Outputs
@@ -23,7 +22,7 @@ R = TypeVar("R")
 _PAGE = 1000
 
 
-class Run(Generic[R]):
+class RunHandle(Generic[R]):
     """One submission of a root task. It goes on, and this object stays good, when the program that made it is gone.
 
     Every method blocks; its `.aio` twin is awaited: `run.wait()`, `await run.wait.aio()`.

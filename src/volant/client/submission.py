@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
 from volant.authoring.task import Task
 from volant.bundle.code import describe_code
-
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions, SubmitRun
 from volant.model.ids import SpecDigest
 from volant.model.payloads import Inline, Payload
+from volant.model.specs import Loader
 from volant.ports.blobs import Blobs
 
 INLINE_BYTES = 64 * 1024
@@ -71,7 +72,7 @@ def prepare(
         spec_body=body,
         inputs=inputs.data,
         inputs_digest=inputs.digest,
-        code=describe_code(task),
+        code=describe_code(_modules(task, spec.loader)),
         options=options,
         environ=environ,
         warnings=warnings,
@@ -83,3 +84,18 @@ def store_inputs(prepared: Prepared, blobs: Blobs) -> Payload:
     if len(prepared.inputs) <= INLINE_BYTES:
         return Inline(data=prepared.inputs)
     return blobs.put(prepared.inputs)
+
+
+def _modules(task: Task[..., Any], root: Loader) -> tuple[str, ...]:
+    """The modules that a worker imports: that of the root task first, then those of the environments it can reach."""
+    found = [root.module]
+    waiting = [task.environment]
+    seen: set[int] = set()
+    while waiting:
+        environment = waiting.pop()
+        if id(environment) in seen:
+            continue
+        seen.add(id(environment))
+        found += [each.func.__module__ for each in environment.tasks.values()]
+        waiting += environment.depends_on
+    return tuple(dict.fromkeys(found))
