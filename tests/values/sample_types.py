@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, NotRequired, Required, Ty
 
 import pydantic
 
+from volant.values.codec import register
+
 T = TypeVar("T")
 K = TypeVar("K")
 
@@ -194,3 +196,20 @@ class Opaque:
 
 def double(x: int) -> int:
     return 2 * x
+
+
+class Celsius:
+    """A class whose bytes its owner makes."""
+
+    def __init__(self, degrees: int) -> None:
+        self.degrees = degrees
+
+    def __repr__(self) -> str:
+        return f"Celsius({self.degrees})"
+
+
+class Fahrenheit(Celsius):
+    pass
+
+
+register(Celsius, encode=lambda value: str(value.degrees).encode(), decode=lambda data: Celsius(int(data)))

@@ -179,9 +179,12 @@ class Planner:
     def _reference(self, annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Plan:
         if origin is CALLABLE:
             return CallablePlan(describe(annotation))
-        bound = unwrap(arguments[0]) if arguments else object
-        bound = typing.get_origin(bound) or bound
-        return ClassPlan(describe(annotation), bound if isinstance(bound, type) else object)
+        wanted = unwrap(arguments[0]) if arguments else object
+        parts = members(wanted) if is_union(wanted) else (wanted,)
+        bounds: list[Any] = [typing.get_origin(part) or part for part in parts]
+        if all(isinstance(bound, type) and bound is not Any for bound in bounds):
+            return ClassPlan(describe(annotation), tuple(bounds))
+        return ClassPlan(describe(annotation), (object,))
 
     def _class(self, annotation: Any, cls: type[Any], arguments: tuple[Any, ...]) -> Plan:
         label = describe(annotation)
@@ -242,7 +245,7 @@ class Planner:
         if plan is not None:
             return plan
         if issubclass(cls, type):
-            return ClassPlan("type", object)
+            return ClassPlan("type", (object,))
         if cls in (FunctionType, BuiltinFunctionType):
             return FunctionPlan("function")
         if is_numpy_scalar(cls):
@@ -303,7 +306,7 @@ class Planner:
         kinds: list[type] = [*_SCALARS, PurePath, *_SEQUENCES, *_SETS, *_MAPPINGS]
         plans: list[Plan] = [self.plan(kind) for kind in kinds]
         found = {tag: plan for plan in plans for tag in plan.tags or ()}
-        found[wire.CLASS] = ClassPlan("type", object)
+        found[wire.CLASS] = ClassPlan("type", (object,))
         found[wire.FUNCTION] = FunctionPlan("function")
         found[wire.PICKLE] = PicklePlan("Any")
         found[wire.NUMPY_SCALAR] = NumpyScalarPlan("numpy scalar")

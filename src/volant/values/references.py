@@ -79,21 +79,21 @@ def resolve_class(name: str, fallback: type | None = None) -> type:
 class ClassPlan(Plan):
     """`type[X]`: a class, by name where it has one."""
 
-    __slots__ = ("bound",)
+    __slots__ = ("bounds",)
     cls = type
 
-    def __init__(self, label: str, bound: type[Any]) -> None:
+    def __init__(self, label: str, bounds: tuple[type[Any], ...]) -> None:
         super().__init__(label)
-        self.bound = bound
+        self.bounds = bounds
 
     def write(self, value: Any, out: Sink) -> None:
-        if not isinstance(value, type) or not _is_under(value, self.bound):
+        if not isinstance(value, type) or not _is_under(value, self.bounds):
             raise self.misfit(value)
         write_reference(CLASS, value, out)
 
     def read(self, source: Source) -> Any:
         value = source.dynamic.read(source) if source.peek() != CLASS else read_class(source)
-        if not isinstance(value, type) or not _is_under(value, self.bound):
+        if not isinstance(value, type) or not _is_under(value, self.bounds):
             raise Misread(f"found {value!r}, wanted {self.label}")
         return value
 
@@ -182,8 +182,8 @@ def _resolve_parametrised(name: str) -> Any:
         raise Misread(f"{name!r} cannot be made: {error}") from error
 
 
-def _is_under(cls: type[Any], bound: type[Any]) -> bool:
+def _is_under(cls: type[Any], bounds: tuple[type[Any], ...]) -> bool:
     try:
-        return issubclass(cls, bound)
+        return issubclass(cls, bounds)
     except TypeError:
         return True
