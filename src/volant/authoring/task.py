@@ -186,7 +186,7 @@ class Task(Generic[P, R_co]):
         """Call any task, also a sync one, from async code."""
         raise NotImplementedError
 
-    def _arguments(self, session: Session, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+    def prepare(self, session: Session, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
         """Refuse what cannot be called, before anything is sent."""
         if session.in_traced_step:
             message = f"task {self.name!r} is called inside a traced function, expected a call from a task"
@@ -253,7 +253,7 @@ class AsyncTask(Task[P, R_co]):
         session = current_session()
         if session is None:
             return cast("Coroutine[Any, Any, R_co]", self.func(*args, **kwargs))
-        return session.call(self, self._arguments(session, args, kwargs), group=current_group())
+        return session.call(self, self.prepare(session, args, kwargs), group=current_group())
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """The same as a call."""
@@ -270,14 +270,14 @@ class SyncTask(Task[P, R_co]):
         if in_running_loop():
             message = f"task {self.name!r} is a sync task called from async code, where it would block the event loop"
             raise SyncTaskCallInAsyncContextError(message, hint=f"await {self.func.__name__}.aio(...) instead")
-        return session.call_blocking(self, self._arguments(session, args, kwargs), group=current_group())
+        return session.call_blocking(self, self.prepare(session, args, kwargs), group=current_group())
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """An awaitable of the result. Outside a run the function is called when it is awaited."""
         session = current_session()
         if session is None:
             return self._call_plain(*args, **kwargs)
-        return session.call(self, self._arguments(session, args, kwargs), group=current_group())
+        return session.call(self, self.prepare(session, args, kwargs), group=current_group())
 
     async def _call_plain(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return cast("R_co", self.func(*args, **kwargs))
