@@ -225,19 +225,16 @@ map = Map()
 class _Plan:
     """A checked request to map, and where it was made."""
 
-    def __init__(
-        self,
-        task: Task[..., Any],
-        calls: Iterator[_Arguments],
-        concurrency: int,
-        keeps_exceptions: bool,
-        group: str | None,
-    ) -> None:
+    def __init__(self, task: Task[..., Any], calls: Iterator[_Arguments], options: dict[str, object]) -> None:
+        for option in options:
+            if option not in _OPTIONS:
+                raise unknown_parameter("volant.map", option, _OPTIONS)
+        name = options.get("group_name")
         self.task = task
         self.calls = calls
-        self.concurrency = concurrency
-        self.keeps_exceptions = keeps_exceptions
-        self.group = group
+        self.concurrency = whole_number("volant.map", "concurrency", options.get("concurrency", 0), at_least=0)
+        self.keeps_exceptions = flag("volant.map", "return_exceptions", options.get("return_exceptions", True))
+        self.group = current_group() if name is None else nested_group(filled_text("volant.map", "group_name", name))
         self.session = current_session()
 
     def has_room(self, running: int) -> bool:
@@ -246,26 +243,19 @@ class _Plan:
 
 
 def _plan(mapped: object, inputs: tuple[Iterable[Any], ...], options: dict[str, object]) -> _Plan:
-    for name in options:
-        if name not in _OPTIONS:
-            raise unknown_parameter("volant.map", name, _OPTIONS)
     task, first, keywords = _unwrapped(mapped)
     if not inputs:
         raise ArgumentError(f"volant.map of {task.name!r} has no inputs, expected one iterable per argument")
-    concurrency = whole_number("volant.map", "concurrency", options.get("concurrency", 0), at_least=0)
-    keeps = flag("volant.map", "return_exceptions", options.get("return_exceptions", True))
-    name = options.get("group_name")
-    group = current_group() if name is None else nested_group(filled_text("volant.map", "group_name", name))
     calls = (((*first, *values), keywords) for values in zip(*inputs, strict=False))
-    return _Plan(task, calls, concurrency, keeps, group)
+    return _Plan(task, calls, options)
 
 
 def _unwrapped(mapped: object) -> tuple[Task[..., Any], tuple[Any, ...], dict[str, Any]]:
     first: tuple[Any, ...] = ()
     keywords: dict[str, Any] = {}
     if isinstance(mapped, functools.partial):
-        bound = cast("functools.partial[Any]", mapped)
-        mapped, first, keywords = cast(object, bound.func), bound.args, bound.keywords
+        bound: functools.partial[Any] = mapped  # pyright: ignore[reportUnknownVariableType]
+        mapped, first, keywords = bound.func, bound.args, bound.keywords
     if not isinstance(mapped, Task):
         raise ArgumentError(f"volant.map: found {mapped!r}, expected a task or a functools.partial of one")
     return cast("Task[..., Any]", mapped), first, keywords
