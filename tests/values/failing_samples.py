@@ -1,13 +1,25 @@
 """Exceptions of many kinds for the tests of `volant.values.failures`."""
 
+import abc
 import builtins
+import configparser
+import dataclasses
+import decimal
 import errno
+import json
+import re
+import sqlite3
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import pydantic
+
+T = TypeVar("T")
 
 
 def builtin_classes() -> list[type[BaseException]]:
@@ -259,6 +271,44 @@ class Restoring(Exception):
         self.restored = True
 
 
+class TwoLayouts(KeyError, AttributeError):
+    """The first builtin base is not the one that gives instances their fields."""
+
+
+class TwoBuiltins(OSError, ValueError):
+    pass
+
+
+class Abstract(Exception, abc.ABC):
+    @abc.abstractmethod
+    def describe(self) -> str: ...
+
+
+class Concrete(Abstract):
+    def describe(self) -> str:
+        return "concrete"
+
+
+@dataclasses.dataclass
+class DataError(Exception):
+    number: int
+    text: str = "x"
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenDataError(Exception):
+    number: int
+
+
+@dataclasses.dataclass(slots=True)
+class SlottedDataError(Exception):
+    number: int
+
+
+class Typed(Exception, Generic[T]):
+    pass
+
+
 class Model(pydantic.BaseModel):
     number: int
     names: list[str]
@@ -296,4 +346,44 @@ def user_instances() -> list[BaseException]:
         UserGroup(errors=[ValueError(1), KeywordOnly(table="t", row=1)], stage="late"),
         Reducing(x=3),
         _named(Reducing(x=3), later=[1]),
+        _named(TwoLayouts("k"), name="n", obj=[1]),
+        TwoBuiltins(2, "no", "file"),
+        Concrete("c"),
+        DataError(1),
+        FrozenDataError(2),
+        SlottedDataError(3),
+        Typed[int]("t"),
+        *(_raised_by(call) for call in _FAILING_CALLS),
     ]
+
+
+_FOREIGN = (configparser.Error, re.error, sqlite3.Error, subprocess.SubprocessError)
+
+
+def _raised_by(call: Callable[[], object]) -> BaseException:
+    try:
+        call()
+    except (ArithmeticError, LookupError, OSError, RuntimeError, SyntaxError, ValueError, *_FOREIGN) as exc:
+        return exc
+    raise AssertionError("nothing was raised")
+
+
+def _twice_the_same() -> None:
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.executescript("create table t (a unique); insert into t values (1); insert into t values (1)")
+    finally:
+        connection.close()
+
+
+_FAILING_CALLS: list[Callable[[], object]] = [
+    lambda: json.loads("{"),
+    lambda: subprocess.CompletedProcess(["ls"], 2, b"out", b"err").check_returncode(),
+    lambda: ssl.create_default_context(cafile="/no/such/file"),
+    _twice_the_same,
+    lambda: decimal.Decimal(1) / 0,
+    lambda: re.compile("("),
+    lambda: configparser.ConfigParser().get("section", "option"),
+    lambda: Path("/no/such/\udcff").read_bytes(),
+    lambda: compile("x = = 1", "file.py", "exec"),
+]

@@ -237,9 +237,11 @@ def test_exceptions_inside_values_stay_one_object_each() -> None:
 
 
 def test_what_a_class_says_of_its_own_pickling_is_heeded() -> None:
-    received = cross(samples.ReducingWithState("host", "secret"), 2)
-    assert (received.host, received.password) == ("host", "***")
-    assert b"secret" not in encode_exception(received).exception
+    original = samples.ReducingWithState("host", "secret")
+    original.add_note("noted")
+    assert b"secret" not in encode_exception(original).exception
+    received = cross(original, 2)
+    assert (received.host, received.password, received.__notes__) == ("host", "***", ["noted"])
     restored = cross(samples.Restoring("n"), 2)
     assert restored.restored is True
     assert restored.lock.acquire(blocking=False)
@@ -293,6 +295,8 @@ def test_a_rebuilt_traceback_reads_exactly_like_the_original_one() -> None:
         received = cross(exc, 3)
     assert traceback.format_exception(received) == expected
     assert any("~" in line or "^" in line for line in expected)
+    code = received.__traceback__.tb_next.tb_frame.f_code
+    assert (code.co_name, code.co_firstlineno) == (fails.__name__, fails.__code__.co_firstlineno)
 
 
 def test_causes_and_members_are_printed_with_their_own_tracebacks() -> None:

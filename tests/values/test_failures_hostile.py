@@ -1,7 +1,9 @@
 """Exceptions that misbehave harm neither the process that encodes them nor the one that decodes them."""
 
+import gc
 import threading
 import traceback
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,48 @@ class Truthless(ValueError):
         raise RuntimeError("no length")
 
 
+class LyingProxy:
+    """As proxies of web frameworks do, says that it is something else."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("no request")
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("no request")
+
+
+class HoldsProxies(ValueError):
+    code = LyingProxy()
+    request = LyingProxy()
+    __getstate__ = LyingProxy()
+    __notes__ = LyingProxy()
+
+
+class HostileText(str):
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("no truth")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("no equality")
+
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
+class HostileTaskError(errors.TaskError):
+    code = HostileText("C1")
+    kind = HostileText("user")
+    task = HostileText("t")
+
+    @property
+    def action(self) -> str:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise SystemExit("no action")
+
+    attempts: Any = 2**100
+
+
 class LyingMeta(type):
     @property
     def __name__(cls) -> str:  # type: ignore[override]
@@ -159,6 +203,7 @@ HOSTILE: list[type[ValueError]] = [
     SetStateRaises,
     EqualityRaises,
     Truthless,
+    HoldsProxies,
 ]
 
 
@@ -171,8 +216,15 @@ def test_hostile_methods_cost_neither_type_nor_arguments(cls: type[ValueError]) 
     assert issubclass(type(received), errors.TaskError)
     assert BaseException.__dict__["args"].__get__(received) == ("text",)
     assert details(received).code == cls.__name__
+    assert isinstance(details(received).message, str)
     with pytest.raises(cls):
         raise received
+
+
+def test_a_hostile_task_error_harms_nobody() -> None:
+    received = cross(cross(HostileTaskError("text")))
+    assert type(received) is HostileTaskError
+    assert (received.args, details(received).code, details(received).kind) == (("text",), "C1", FailureKind.USER)
 
 
 def test_a_lying_metaclass_harms_nobody() -> None:
@@ -205,17 +257,6 @@ class Unpicklable:
 class ReprExits(Unpicklable):
     def __repr__(self) -> str:
         raise SystemExit(1)
-
-
-class LyingProxy:
-    """As proxies of web frameworks do, says that it is something else."""
-
-    @property
-    def __class__(self) -> Any:  # type: ignore[override]
-        raise RuntimeError("no request")
-
-    def __reduce__(self) -> Any:
-        raise RuntimeError("no request")
 
 
 def _raise(exc: BaseException) -> Any:
@@ -316,6 +357,25 @@ def test_ten_thousand_members_arrive() -> None:
     assert [e.args[0] for e in received.exceptions] == list(range(10_000))
 
 
+def test_thousands_of_received_members_keep_their_details() -> None:
+    def fail(number: int) -> None:
+        raise KeyError(number)
+
+    def failed(number: int) -> Any:
+        try:
+            fail(number)
+        except KeyError as exc:
+            failure = encode_exception(exc)
+        return decode_exception(msgspec.structs.replace(failure, action=f"a{number}", traceback="long" * 5000))
+
+    received = cross(ExceptionGroup("many", [failed(n) for n in range(3000)]))
+    assert [details(e).action for e in received.exceptions] == [f"a{n}" for n in range(3000)]
+    last = received.exceptions[-1]
+    assert details(last).message == "2999"
+    assert "in fail" in details(last).traceback
+    assert last.remote_traceback == details(last).traceback
+
+
 def test_chains_that_lead_back_to_themselves_arrive() -> None:
     first, second = KeyError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
@@ -410,15 +470,34 @@ class WithText(ValueError):
         return self.args[0]
 
 
-def test_odd_notes_harm_nobody() -> None:
-    for notes in ("text", 3, ["a", 3, None], [threading.Lock()], ("tuple",)):
-        original: Any = ValueError("text")
-        original.__notes__ = notes
-        received = cross(original)
-        assert isinstance(received, ValueError)
-        assert received.args == ("text",)
-        if notes != [notes[0]] if isinstance(notes, list) else True:
-            assert received.__notes__ == notes
+@pytest.mark.parametrize("notes", ["text", 3, ["a", 3, None], ("tuple",)])
+def test_odd_notes_arrive_as_they_are(notes: object) -> None:
+    original: Any = ValueError("text")
+    original.__notes__ = notes
+    received = cross(original)
+    assert isinstance(received, ValueError)
+    assert (received.args, received.__notes__) == (("text",), notes)
+
+
+def test_notes_that_cannot_be_pickled_cost_only_themselves() -> None:
+    original: Any = ValueError("text")
+    original.__notes__ = [threading.Lock()]
+    received = cross(original)
+    assert isinstance(received, ValueError)
+    assert isinstance(received.__notes__, Unsendable)
+
+
+def test_classes_that_come_and_go_leave_nothing_behind() -> None:
+    def once() -> Any:
+        cls = type("Passing", (ValueError,), {"__module__": "nowhere"})
+        received = cross(cls("text"))
+        assert isinstance(received, cls)
+        return weakref.ref(cls), weakref.ref(type(received))
+
+    original, extended = once()
+    gc.collect()
+    assert extended() is None
+    assert original() is None
 
 
 def test_syntax_errors_with_odd_fields_arrive() -> None:

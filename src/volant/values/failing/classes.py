@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, ref
 
 from volant.model.errors import TaskError
 from volant.values.failing.details import ORIGINAL, Details, original_class, told_of
+from volant.values.failing.formatting import traceback_of
 from volant.values.failing.introspection import ancestry, namespace, type_name, type_place
 from volant.values.failing.parts import DETAILS, is_plain
 
@@ -72,10 +73,13 @@ class Extender:
         return made
 
 
+_Teller = Callable[[BaseException, Details], object]
+
+
 class Told:
     """An attribute of `TaskError` that an extended class answers from its details, unless the exception has its own."""
 
-    def __init__(self, name: str, tell: Callable[[Details], object], ask: Callable[..., Any] | None) -> None:
+    def __init__(self, name: str, tell: _Teller, ask: Callable[..., Any] | None) -> None:
         self._name = name
         self._tell = tell
         self._ask = ask
@@ -88,14 +92,14 @@ class Told:
                 return self._ask(exc, self._name)
             except Exception:  # noqa: BLE001  # the user's `__getattr__` does not know it, or knows nothing
                 ...
-        return self._tell(told_of(exc) or Details(code=type_name(original_class(owner))))
+        return self._tell(exc, told_of(exc) or Details(code=type_name(original_class(owner))))
 
 
-_TOLD: dict[str, Callable[[Details], object]] = {
-    "code": lambda told: told.code,
-    "kind": lambda told: str(told.kind),
-    "action": lambda told: told.action,
-    "task": lambda told: told.task,
-    "attempts": lambda told: told.attempts,
-    "remote_traceback": lambda told: told.traceback,
+_TOLD: dict[str, _Teller] = {
+    "code": lambda _, told: told.code,
+    "kind": lambda _, told: str(told.kind),
+    "action": lambda _, told: told.action,
+    "task": lambda _, told: told.task,
+    "attempts": lambda _, told: told.attempts,
+    "remote_traceback": lambda exc, told: told.traceback or traceback_of(exc),
 }

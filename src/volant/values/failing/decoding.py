@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar, assert_never
 
+import msgspec
+
 from volant.model.errors import NonRecoverableError, RunAbortedError, RuntimeSystemError, TaskError
 from volant.model.failures import Failure, FailureKind
 from volant.values.failing import pickling
@@ -24,7 +26,7 @@ from volant.values.failing.parts import (
     is_plain,
     take_apart,
 )
-from volant.values.failing.text import Unsendable
+from volant.values.failing.text import Unsendable, message_of
 
 _T = TypeVar("_T")
 
@@ -190,13 +192,13 @@ class Decoding:
     def _details(self, number: int, node: Node) -> Details:
         exc, failure, told = self._made[number], self._failure, node.told
         if number > 0 and told is not None:
-            return told
+            return msgspec.structs.replace(told, message=message_of(exc))
         kind = self._kind(node)
         told = told or Details(code="")
         return Details(
             kind=kind if kind is not FailureKind.USER else kind_of(exc),
             code=failure.code if number == 0 else code_of(exc),
-            message=failure.message if number == 0 else node.text,
+            message=failure.message if number == 0 else message_of(exc),
             action=failure.action or told.action,
             task=failure.task or told.task,
             attempts=failure.attempts or told.attempts,

@@ -73,7 +73,8 @@ def told_of(exc: BaseException) -> Details | None:
         kept = ATTRIBUTES.__get__(exc).get(DETAILS)
     if is_a(kept, Details):
         return kept
-    return _read_off(exc) if is_a(exc, TaskError) and exc.action else None
+    read = _read_off(exc) if is_a(exc, TaskError) else None
+    return read if read is not None and read.action else None
 
 
 def keep(exc: BaseException, told: Details) -> None:
@@ -92,7 +93,8 @@ def keep(exc: BaseException, told: Details) -> None:
             "remote_traceback": told.traceback,
         }
         for name, value in documented.items():
-            if not (name == "code" and name in attributes) and not _is_redefined(cls, name):
+            own = (name == "code" and name in attributes) or (name == "remote_traceback" and not value)
+            if not own and not _is_redefined(cls, name):
                 attributes[name] = value
     else:
         attributes[DETAILS] = told
@@ -113,7 +115,7 @@ def code_of(exc: BaseException) -> str:
         own = ATTRIBUTES.__get__(exc).get("code")
     else:
         own = _asked(exc, "code")
-    return encodable(own) if isinstance(own, str) and own else name
+    return (encodable(own) if is_a(own, str) else "") or name
 
 
 def kind_of(exc: BaseException) -> FailureKind:
@@ -121,7 +123,8 @@ def kind_of(exc: BaseException) -> FailureKind:
     if not is_a(exc, TaskError):
         return FailureKind.USER
     kind = _asked(exc, "kind")
-    return FailureKind(kind) if isinstance(kind, str) and kind in _KINDS else FailureKind.USER
+    text = encodable(kind) if is_a(kind, str) else ""
+    return FailureKind(text) if text in _KINDS else FailureKind.USER
 
 
 _KINDS: Sequence[str] = [str(kind) for kind in FailureKind]
@@ -136,10 +139,10 @@ def _read_off(exc: BaseException) -> Details:
         kind=kind_of(exc),
         code=code_of(exc),
         message=message_of(exc),
-        action=encodable(action) if isinstance(action, str) else "",
-        task=encodable(task) if isinstance(task, str) else "",
-        attempts=attempts if isinstance(attempts, int) else 0,
-        traceback=encodable(remote) if isinstance(remote, str) else "",
+        action=encodable(action) if is_a(action, str) else "",
+        task=encodable(task) if is_a(task, str) else "",
+        attempts=attempts if type(attempts) is int and 0 <= attempts < 2**31 else 0,
+        traceback=encodable(remote) if is_a(remote, str) else "",
     )
 
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from types import FunctionType
 from typing import Any, cast
 
+import msgspec
+
 from volant.model.errors import NonRecoverableError
 from volant.values.failing import pickling
-from volant.values.failing.details import is_extended, original_class, told_of
+from volant.values.failing.details import Details, is_extended, original_class, told_of
 from volant.values.failing.frames import Frame, frames_of
 from volant.values.failing.graph import Graph, Node
 from volant.values.failing.introspection import ancestry, is_a, is_group, namespace, type_name
@@ -31,7 +33,7 @@ MAX_OBJECT = 256 * 1024
 """Bytes of `AttributeError.obj`: whatever the attribute was looked for on, often all that a program holds."""
 MAX_NOTES = 100
 _NODE_COST = 48
-_REDUCTIONS = ("__reduce__", "__reduce_ex__", "__setstate__")
+_REDUCTIONS = ("__reduce__", "__reduce_ex__")
 
 
 class TooManyError(Exception):
@@ -90,7 +92,7 @@ class Encoding:
             context=self._linked(CONTEXT.__get__(exc)),
             suppress_context=SUPPRESS_CONTEXT.__get__(exc),
             extend=id(exc) in self._raised or is_extended(type(exc)),
-            told=told_of(exc),
+            told=_shortened(told_of(exc)),
             retryable=not is_a(exc, NonRecoverableError),
         )
         if is_group(cls):
@@ -104,14 +106,16 @@ class Encoding:
         return node
 
     def _hold(self, node: Node, exc: BaseException, cls: type) -> None:
-        plain = is_plain(cls)
+        plain, parts = is_plain(cls), take_apart(exc, cls)
         reduced = _reduction(exc, cls, plain=plain)
         if reduced is not None:
             node.reduced = self._pickled(reduced, self._values_left) or b""
             self._values_left -= len(node.reduced)
-        parts = take_apart(exc, cls)
+            if node.reduced and _chose_state(reduced, cls):
+                # What the class leaves out of its state is not to travel, and least of all to be stored.
+                parts = Parts(parts.args, [], {k: v for k, v in parts.attributes.items() if k == "__notes__"})
         # Where a class keeps state of its own in C only its own reduction can rebuild it; attributes can be added.
-        node.state = self._state(parts if plain else Parts((), [], parts.attributes))
+        node.state = self._state(parts if plain else Parts((), [], parts.attributes), cls)
         self._values_left -= len(node.state)
 
     def _linked(self, exc: BaseException | None) -> int:
@@ -148,9 +152,15 @@ class Encoding:
             del self._found[met:]
             return None
 
-    def _state(self, parts: Parts) -> bytes:
+    def _state(self, parts: Parts, cls: type) -> bytes:
         fields = [
-            (depth, name, self._sendable(value, min(MAX_OBJECT, self._values_left)) if name == "obj" else value)
+            (
+                depth,
+                name,
+                self._sendable(value, min(MAX_OBJECT, self._values_left))
+                if name == "obj" and issubclass(cls, AttributeError)
+                else value,
+            )
             for depth, name, value in parts.fields
         ]
         whole = self._pickled((parts.args, fields, parts.attributes), self._values_left)
@@ -189,9 +199,14 @@ def _with_members(root: BaseException) -> set[int]:
 
 def _notes(exc: BaseException) -> list[str]:
     notes = ATTRIBUTES.__get__(exc).get("__notes__")
-    if not isinstance(notes, list):
+    if not is_a(notes, list):
         return []
-    return [clip(encodable(note), MAX_TEXT) for note in cast(list[object], notes)[:MAX_NOTES] if isinstance(note, str)]
+    return [clip(encodable(note), MAX_TEXT) for note in cast(list[object], notes)[:MAX_NOTES] if is_a(note, str)]
+
+
+def _shortened(told: Details | None) -> Details | None:
+    """Without what the exception itself still says, which would be most of a group of a thousand failures."""
+    return told and msgspec.structs.replace(told, message="", traceback="")
 
 
 def _reduction(exc: BaseException, cls: type, *, plain: bool) -> tuple[Any, ...] | None:
@@ -210,5 +225,9 @@ def _reduction(exc: BaseException, cls: type, *, plain: bool) -> tuple[Any, ...]
     return how[:3] if len(how) >= 2 else None
 
 
-def _says_how(cls: type) -> bool:
-    return any(isinstance(namespace(k).get(name), FunctionType) for k in ancestry(cls) for name in _REDUCTIONS)
+def _says_how(cls: type, names: Sequence[str] = (*_REDUCTIONS, "__setstate__")) -> bool:
+    return any(is_a(namespace(k).get(name), FunctionType) for k in ancestry(cls) for name in names)
+
+
+def _chose_state(reduced: tuple[Any, ...], cls: type) -> bool:
+    return len(reduced) > 2 and reduced[2] is not None and _says_how(cls, _REDUCTIONS)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from volant.values.failing.formatting import within
+from volant.values.failing.introspection import is_a
 from volant.values.failing.text import encodable
 
 MAX_FRAMES = 128
@@ -30,6 +31,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     filename: str
     function: str
     module: str
+    first_line: int
     line: int
     end_line: int
     column: int
@@ -59,15 +61,19 @@ class Tracebacks:
         tb: TracebackType | None = None
         for frame in reversed(frames):
             entry = self._entry(frame)
-            tb = TracebackType(tb, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+            if entry is not None:
+                tb = TracebackType(tb, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
         return tb
 
-    def _entry(self, frame: Frame) -> TracebackType:
+    def _entry(self, frame: Frame) -> TracebackType | None:
         entry = self._built.get(frame)
         if entry is None:
             if len(self._built) >= _MAX_CACHED:
                 self._built.clear()
-            entry = self._built[frame] = _raised_at(frame)
+            try:
+                entry = self._built[frame] = _raised_at(frame)
+            except (ValueError, OverflowError):  # a made-up name or number that no code can have: one frame less
+                return None
         return entry
 
 
@@ -75,11 +81,14 @@ def _described(entry: TracebackType) -> Frame:
     code, module = entry.tb_frame.f_code, entry.tb_frame.f_globals.get("__name__")
     line, end_line, column, end_column = _positions(code, entry.tb_lasti)
     known = line is not None and None not in (end_line, column, end_column)
+    line = (line if line is not None else entry.tb_lineno) or 1
     return Frame(
         filename=encodable(code.co_filename),
         function=encodable(code.co_name),
-        module=encodable(module) if isinstance(module, str) else "",
-        line=(line if line is not None else entry.tb_lineno) or 1,
+        module=encodable(module) if is_a(module, str) else "",
+        # Tools that show the source of a frame begin there.
+        first_line=min(max(code.co_firstlineno, 1), line),
+        line=line,
         end_line=end_line or -1 if known else -1,
         column=column if known and column is not None else -1,
         end_column=end_column if known and end_column is not None else -1,
@@ -94,19 +103,22 @@ def _positions(code: CodeType, instruction: int) -> _Positions:
 
 def _raised_at(frame: Frame) -> TracebackType:
     """The entry of a frame in which something was raised at exactly the place described."""
+    # Lines of code are stored relative to its first one, which is set last.
+    line, end_line = (n - frame.first_line + 1 for n in (frame.line, max(frame.line, frame.end_line)))
+    column, end_column = frame.column, frame.end_column
+    if end_line == line and end_column < column:
+        column = end_column = -1
     place: dict[str, Any] = {
-        "lineno": frame.line,
-        "end_lineno": max(frame.end_line, frame.line),
-        "col_offset": frame.column,
-        "end_col_offset": frame.end_column,
+        "lineno": line,
+        "end_lineno": end_line,
+        "col_offset": column,
+        "end_col_offset": end_column,
     }
-    if place["end_lineno"] == frame.line and frame.end_column < frame.column:
-        place |= {"col_offset": -1, "end_col_offset": -1}
     here = ast.Name(id="_Here", ctx=ast.Load(), **place)
     code = compile(ast.Module(body=[ast.Raise(exc=here, **place)], type_ignores=[]), frame.filename, "exec")
-    code = code.replace(co_name=frame.function, co_qualname=frame.function)
+    code = code.replace(co_name=frame.function, co_qualname=frame.function, co_firstlineno=frame.first_line)
     try:
-        exec(code, {"__name__": frame.module, "__file__": frame.filename, "_Here": _Here})
+        exec(code, {"__name__": frame.module, "__file__": frame.filename, "_Here": _Here}, {})
     except _Here as raised:
         entry = raised.__traceback__
         while entry is not None and entry.tb_next is not None:

@@ -39,7 +39,7 @@ class Node(msgspec.Struct, kw_only=True, array_like=True, omit_defaults=True):
     extend: bool = False
     """Whether the caller gets it as a `TaskError` too."""
     told: Details | None = None
-    """What was known of it, when it had come from another process already."""
+    """What was known of it, when it had come from another process already; without message and traceback."""
     retryable: bool = True
 
 

@@ -12,6 +12,7 @@ _QUALNAME = type.__dict__["__qualname__"]
 _MODULE = type.__dict__["__module__"]
 _MRO = type.__dict__["__mro__"]
 _NAMESPACE = type.__dict__["__dict__"]
+_BASE = type.__dict__["__base__"]
 _SIZE = type.__dict__["__basicsize__"]
 
 
@@ -47,6 +48,11 @@ def ancestry(cls: type) -> tuple[type, ...]:
 def namespace(cls: type) -> Mapping[str, Any]:
     """What a class itself defines."""
     return cast(Mapping[str, Any], _NAMESPACE.__get__(cls))
+
+
+def layout_base(cls: type) -> type:
+    """The base from which a class takes the memory layout of its instances."""
+    return cast(type, _BASE.__get__(cls))
 
 
 def instance_size(cls: type) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import FunctionType, MemberDescriptorType
 from typing import Any, NamedTuple
 
-from volant.values.failing.introspection import ancestry, instance_size, namespace, type_name
+from volant.values.failing.introspection import ancestry, instance_size, is_a, layout_base, namespace, type_name
 
 DETAILS = "__volant_details__"
 """Where what Volant knows of an exception is kept: a slot of an extended class, else a key of `__dict__`."""
@@ -43,8 +43,10 @@ class Parts(NamedTuple):
 
 
 def builtin_class(cls: type) -> type[BaseException]:
-    """The nearest builtin class of an exception class."""
-    return next(k for k in ancestry(cls) if _is_builtin(k) and issubclass(k, BaseException))
+    """The builtin class whose fields instances of an exception class have."""
+    while not _is_builtin(cls):
+        cls = layout_base(cls)
+    return cls
 
 
 def is_plain(cls: type) -> bool:
@@ -55,9 +57,9 @@ def is_plain(cls: type) -> bool:
         if _is_builtin(k):
             continue
         held = namespace(k)
-        visible += sum(isinstance(v, MemberDescriptorType) or name == "__weakref__" for name, v in held.items())
+        visible += sum(is_a(v, MemberDescriptorType) or name == "__weakref__" for name, v in held.items())
         new = held.get("__new__")
-        if new is not None and not isinstance(getattr(new, "__func__", new), FunctionType):
+        if new is not None and not is_a(new, FunctionType) and not is_a(new, staticmethod):
             return False
     return instance_size(cls) - instance_size(base) <= visible * _POINTER
 
@@ -101,7 +103,7 @@ def _descriptors(cls: type) -> list[tuple[int, str, Any]]:
         if k is OSError:
             found.append((depth, "characters_written", _WRITTEN))
         for name, value in namespace(k).items():
-            if isinstance(value, MemberDescriptorType) and value not in (GROUP_MESSAGE, GROUP_MEMBERS):
+            if is_a(value, MemberDescriptorType) and value not in (GROUP_MESSAGE, GROUP_MEMBERS):
                 found.append((depth, name, value))
     return found
 
