@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from volant.client.client import Client
 from volant.client.reporting import Reporter
+from volant.client.starting import EngineStart
 from volant.settings.loading import load_settings
 from volant.settings.tree import Mode, Settings
 from volant.wiring.client import Reporters, make_client
@@ -19,6 +20,8 @@ class Program:
         """From the command line; they win over everything."""
         self.endpoint: str | None = None
         """Of a server, from `volant.init`."""
+        self.early_start: EngineStart | None = None
+        """An engine that the command line began to start before it knew what it will be for."""
         self.reporters: Callable[[Mode], Reporter] = Reporters()
         """Makes what shows a run that is waited for."""
 
@@ -33,7 +36,11 @@ class Program:
 
     def client(self, settings: Settings | None = None) -> Client:
         """A way to the engine of the home."""
-        return make_client(settings or self.settings(), reporters=self.reporters)
+        settings = settings or self.settings()
+        start, self.early_start = self.early_start, None
+        if start is not None and start.home != settings.home:
+            start = None
+        return make_client(settings, reporters=self.reporters, start=start)
 
 
 program = Program()

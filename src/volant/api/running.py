@@ -1,6 +1,6 @@
 """`volant.run` and `volant.with_runcontext`: what scripts call."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from volant.api.options import RunContext, RunContextOptions, check_options
@@ -34,13 +34,18 @@ class RunFunction:
             ArgumentError: the arguments do not fit the task; nothing was written.
             TaskError: the task failed; where its exception's class can be extended it is an instance of that too.
         """
-        return drive(lambda: self._execute(task, args, kwargs), name="volant.run")
+        run = drive(lambda: self.to_end(task, args, kwargs), name="volant.run")
+        run.raise_failure()
+        return run
 
-    def aio(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Run[R]]:
+    async def aio(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
         """As the call, for async code."""
-        return self._execute(task, args, kwargs)
+        run = await self.to_end(task, args, kwargs)
+        run.raise_failure()
+        return run
 
-    async def _execute(self, task: Task[..., R], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run[R]:
+    async def to_end(self, task: Task[..., R], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run[R]:
+        """As `aio`, but a run that failed is returned too."""
         _refuse_nesting()
         _check_task(task)
         context = self._context

@@ -40,15 +40,18 @@ class Client:
         blobs: Blobs,
         reporters: Callable[[Mode], Reporter],
         inline_workers: InlineWorkers,
+        start: EngineStart | None = None,
     ) -> None:
         self.settings = settings
         self.blobs = blobs
         self.new_reporter = reporters
         self.new_inline_worker = inline_workers
-        self._start: EngineStart | None = None
+        self._start = start
 
     def start_engine(self) -> None:
         """Make sure that an engine is there or on its way; returns at once."""
+        if self._start is not None:
+            return
         self._start = ensure_engine(self.settings.home, engine_environ(self.settings))
 
     @contextlib.asynccontextmanager

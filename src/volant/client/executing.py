@@ -7,7 +7,6 @@ from typing import NamedTuple
 from volant.client.client import Client
 from volant.client.connection import Connection
 from volant.client.reporting import Reporter
-from volant.client.results import error_of
 from volant.client.submission import Prepared, store_inputs
 from volant.client.watching import RunEnd, abort_when_left, watch_to_end
 from volant.model.control_protocol import ClientToEngine, RunAccepted
@@ -23,10 +22,9 @@ class Executed(NamedTuple):
 
 
 async def execute(client: Client, prepared: Prepared, *, wait: bool, mode: Mode) -> Executed:
-    """Submit what was prepared; with *wait*, return when the run has ended.
+    """Submit what was prepared; with *wait*, return when the run has ended, however it ended.
 
     Raises:
-        TaskError: the root task failed (or its own exception, see `volant.errors`); only with *wait*.
         EngineError: the engine cannot be reached, or went away.
     """
     reporter = client.new_reporter(mode)
@@ -43,9 +41,6 @@ async def execute(client: Client, prepared: Prepared, *, wait: bool, mode: Mode)
     finally:
         reporter.close()
         await connection.close()
-    error = error_of(end.run, end.outcome)
-    if error is not None:
-        raise error
     return Executed(end.run, end)
 
 

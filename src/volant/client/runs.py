@@ -58,6 +58,12 @@ class RunHandle(Generic[R]):
         """All that was last known about it."""
         return self._record
 
+    def raise_failure(self) -> None:
+        """Raise what the root task raised, if the run is known to have failed."""
+        error = error_of(self._end.run, self._end.outcome) if self._end is not None else None
+        if error is not None:
+            raise error
+
     @property
     def url(self) -> str:
         """Where to look at the run: without a server, the folder of its captured output."""
@@ -159,9 +165,7 @@ class RunHandle(Generic[R]):
         if self._end is None and self._record.phase.is_final:
             await self._refresh()
         end = await self._wait(self._client.new_reporter(Mode(self._record.mode)), abort_if_left=True)
-        error = error_of(end.run, end.outcome)
-        if error is not None:
-            raise error
+        self.raise_failure()
         return value_of(end.run.run, end.outcome, await self._known_task(), self._client.blobs)
 
     async def _known_task(self) -> Task[..., Any]:

@@ -6,18 +6,25 @@ from typing import TextIO
 
 from volant.client.client import Client, InlineWorker
 from volant.client.reporting import Reporter, Silent
+from volant.client.starting import EngineStart
 from volant.model.worker_protocol import WorkerToEngine
 from volant.settings.tree import Mode, Settings
 from volant.wiring.stores import blobs_url, open_blobs
 
 
-def make_client(settings: Settings, *, reporters: Callable[[Mode], Reporter]) -> Client:
-    """The client of the settings' home. *reporters* makes what shows a run that is waited for."""
+def make_client(
+    settings: Settings, *, reporters: Callable[[Mode], Reporter], start: EngineStart | None = None
+) -> Client:
+    """The client of the settings' home.
+
+    *reporters* makes what shows a run that is waited for; *start* is an engine that is on its way already.
+    """
     return Client(
         settings,
         blobs=open_blobs(blobs_url(settings)),
         reporters=reporters,
         inline_workers=_make_inline_worker,
+        start=start,
     )
 
 

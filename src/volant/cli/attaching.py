@@ -1,0 +1,29 @@
+"""`volant attach NAME`: watch a run again, from its beginning."""
+
+import click
+from rich_click import RichCommand
+
+from volant.api.runs import Run
+from volant.cli.failing import EXIT_INTERRUPTED
+from volant.cli.showing import print_result, show_failure
+from volant.model.errors import NotSupportedError
+from volant.model.phases import ActionPhase
+
+
+@click.command("attach", cls=RichCommand)
+@click.argument("name")
+def command(name: str) -> int:
+    """Watch a run that is under way, and print its result. Ctrl-C leaves it alone: `volant abort NAME` ends it."""
+    run = Run.get(name)
+    try:
+        run.watch()
+    except KeyboardInterrupt:
+        click.echo(f"left run {run.name}, which goes on; volant abort {run.name} ends it", err=True)
+        return EXIT_INTERRUPTED
+    if run.phase is not ActionPhase.SUCCEEDED:
+        return show_failure(run.record)
+    try:
+        print_result(run.result())
+    except NotSupportedError as error:
+        click.echo(f"the result is not shown: {error}", err=True)
+    return 0

@@ -1,0 +1,102 @@
+"""What commands print: results on standard output, all else on standard error."""
+
+import pprint
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+from volant.cli.failing import EXIT_FAILED, say_error
+from volant.client.lines import format_seconds
+from volant.client.outputs import Outputs
+from volant.model.failures import FailureKind
+from volant.model.phases import ActionPhase
+from volant.model.records import RunRecord
+
+_WIDTH = 100
+
+
+def print_result(value: object) -> None:
+    """What a task returned: text as it is, nothing for None, all else as Python writes it."""
+    if value is None:
+        return
+    click.echo(value if isinstance(value, str) else pprint.pformat(value, width=_WIDTH, sort_dicts=False))
+
+
+def print_json(value: object) -> None:
+    """A value as JSON; what JSON does not know is written as its text."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_as_text), indent=2).decode())
+
+
+def run_as_json(run: RunRecord, outputs: Outputs | None = None) -> dict[str, Any]:
+    """A run for programs."""
+    shown: dict[str, Any] = {
+        "run": run.run,
+        "task": run.task,
+        "phase": run.phase.value,
+        "mode": run.mode,
+        "created_at": run.created_at,
+        "ended_at": run.ended_at,
+        "labels": run.labels,
+    }
+    if outputs is not None:
+        shown["outputs"] = outputs.named
+    if run.failure is not None:
+        failure = run.failure
+        shown["error"] = {
+            "kind": failure.kind.value,
+            "code": failure.code,
+            "message": failure.message,
+            "task": failure.task,
+            "attempts": failure.attempts,
+            "traceback": failure.traceback,
+        }
+    return shown
+
+
+def show_failure(run: RunRecord) -> int:
+    """Why a run did not succeed, with the traceback of the process that failed; the exit code."""
+    failure = run.failure
+    if failure is None or failure.kind is FailureKind.ABORTED or run.phase is ActionPhase.ABORTED:
+        reason = f": {failure.message}" if failure is not None and failure.message else ""
+        say_error(f"run {run.run} was aborted{reason}", f"volant get run {run.run}")
+        return EXIT_FAILED
+    if failure.traceback:
+        click.echo(failure.traceback.rstrip("\n") + "\n", err=True)
+    where = f" in task {failure.task}" if failure.task and failure.task != run.task else ""
+    tries = f", after {failure.attempts} attempts" if failure.attempts > 1 else ""
+    message = first_line(failure.message)
+    what = f"{failure.code}: {message}" if message else failure.code
+    say_error(f"run {run.run} failed{where}: {what}{tries}", f"volant get run {run.run} shows what was done")
+    return EXIT_FAILED
+
+
+def first_line(text: str) -> str:
+    """The first line that says something."""
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Columns as wide as they need to be."""
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    for number, line in enumerate((header, *rows)):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        click.echo(click.style(text, bold=True) if number == 0 else text)
+
+
+def duration_of(started: datetime | None, ended: datetime | None) -> str:
+    """How long something took, or has taken until now."""
+    if started is None:
+        return ""
+    return format_seconds(((ended or datetime.now(UTC)) - started).total_seconds())
+
+
+def local_time(when: datetime) -> str:
+    """An instant in the user's time zone."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _as_text(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if callable(dump) else str(value)
