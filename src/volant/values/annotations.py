@@ -113,7 +113,10 @@ def is_union(annotation: Any) -> bool:
 
 
 def describe(annotation: Any, *, modules: bool = False) -> str:
-    """The annotation as a person would write it; with modules where two classes share a name."""
+    """The annotation as a person would write it; with modules where two classes share a name.
+
+    Members of unions and literals are sorted: Python calls `A | B` and `B | A` equal, and so are their bytes.
+    """
     return "".join(_describe(annotation, modules=modules))
 
 
@@ -127,9 +130,10 @@ def _describe(annotation: Any, *, modules: bool) -> Iterator[str]:
     elif origin is Annotated:
         yield from _describe(arguments[0], modules=modules)
     elif origin is Literal:
-        yield f"Literal[{', '.join(map(repr, arguments))}]"
+        yield f"Literal[{', '.join(sorted(map(repr, arguments)))}]"
     elif is_union(annotation):
-        yield " | ".join(describe(part, modules=modules) for part in arguments)
+        names = [describe(part, modules=modules) for part in arguments]
+        yield " | ".join(sorted(names, key=lambda name: (name == "None", name)))
     elif origin is not None and arguments:
         parts = (describe(part, modules=modules) for part in arguments)
         yield f"{describe(origin, modules=modules)}[{', '.join(parts)}]"

@@ -7,12 +7,10 @@ imported here: who has no model, needs none.
 
 import sys
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
-from volant.values.containers import enter
-from volant.values.structures import MISSING, Attribute, StructPlan
-from volant.values.wire import Fault, Sink, Source, class_of, write_size, write_text
+from volant.values.structures import MISSING, StructPlan
+from volant.values.wire import Sink, class_of
 
 
 def is_model(cls: type[Any]) -> bool:
@@ -36,13 +34,7 @@ def has_own_types(cls: Any, name: str) -> bool:
 class ModelPlan(StructPlan):
     """Models: the fields, extra values (`+name`), private attributes (`-name`), and `*`: the fields set."""
 
-    __slots__ = ("computed", "private")
-
-    def __init__(self, label: str, cls: type[Any], attributes: Sequence[Attribute]) -> None:
-        super().__init__(label, cls, attributes)
-        self.computed = frozenset(
-            name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)
-        )
+    __slots__ = ()
 
     def takes(self, cls: type[Any]) -> bool:
         return self._admits(cls)
@@ -54,57 +46,40 @@ class ModelPlan(StructPlan):
         else:
             super().write_kin(value, out)
 
-    def write_body(self, value: Any, out: Sink) -> None:
-        enter(out)
+    def values_of(self, value: Any) -> Sequence[Any]:
         state = value.__dict__
-        values = [state.get(name, MISSING) for name in self.by_name]
-        others = self._others(value)
-        write_size(len(values) + len(others), out)
-        self.write_values(values, out)
-        for name, other in others:
-            write_text(name, out)
-            try:
-                out.dynamic.write(other, out)
-            except Fault as fault:
-                fault.via(f".{name[1:]}")
-                raise
-        out.depth -= 1
+        return [state.get(name, MISSING) for name in self.by_name]
 
-    def read_body(self, source: Source) -> Any:
-        values = self.fill(
-            self.read_values(source, lambda name: source.dynamic if name[:1] in ("+", "-", "*") else None)
-        )
-        fields_set: Any = values.pop("*", None)
-        state: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        private: dict[str, Any] = {}
-        for name, value in values.items():
-            if value is MISSING:
-                continue
-            if name in self.by_name:
-                state[name] = value
-            else:
-                {"+": extra, "-": private}[name[0]][name[1:]] = value
-        made: Any = object.__new__(self.cls)
-        made.__setstate__(
-            {
-                "__dict__": state,
-                "__pydantic_extra__": extra if _allows_extra(self.cls) else None,
-                "__pydantic_fields_set__": set(state) | set(extra) if fields_set is None else set(fields_set),
-                "__pydantic_private__": private if private or _has_private(self.cls) else None,
-            }
-        )
-        return made
-
-    def _others(self, value: Any) -> list[tuple[str, Any]]:
+    def others_of(self, value: Any) -> Sequence[tuple[str, Any]]:
         extra: dict[str, Any] = value.__pydantic_extra__ or {}
         private: dict[str, Any] = value.__pydantic_private__ or {}
         others = [(f"+{name}", item) for name, item in extra.items()]
         others += [(f"-{name}", item) for name, item in private.items()]
         fields_set: set[str] = value.model_fields_set
-        if len(fields_set) != len(self.by_name) + len(extra) or not fields_set.issuperset(self.by_name):
+        if fields_set != self.by_name.keys() | extra.keys():
             others.append(("*", tuple(sorted(fields_set))))
         return others
+
+    def may_have(self, name: str) -> bool:
+        return name[:1] in ("+", "-") or name == "*"
+
+    def make(self, values: dict[str, Any]) -> Any:
+        fields_set: Any = values.pop("*", None)
+        parts: dict[str, dict[str, Any]] = {"": {}, "+": {}, "-": {}}
+        for name, value in values.items():
+            if value is not MISSING:
+                sign = "" if name in self.by_name else name[0]
+                parts[sign][name[len(sign) :]] = value
+        made: Any = object.__new__(self.cls)
+        made.__setstate__(
+            {
+                "__dict__": parts[""],
+                "__pydantic_extra__": parts["+"] if _allows_extra(self.cls) else None,
+                "__pydantic_fields_set__": set(parts[""]) | set(parts["+"]) if fields_set is None else set(fields_set),
+                "__pydantic_private__": parts["-"] if parts["-"] or _has_private(self.cls) else None,
+            }
+        )
+        return made
 
     def _admits(self, cls: type[Any]) -> bool:
         origin = getattr(self.cls, "__pydantic_generic_metadata__", {}).get("origin")

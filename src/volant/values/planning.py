@@ -172,6 +172,8 @@ class Planner:
         return UnionPlan(describe(annotation), [self.plan(part) for part in parts], names)
 
     def _literal(self, annotation: Any, values: tuple[Any, ...]) -> Plan:
+        if not values:
+            raise DefinitionError("found a Literal without values, wanted at least one")
         kinds = tuple(dict.fromkeys(class_of(value) for value in values))
         inner = self.plan(Union[kinds])  # noqa: UP007 - a tuple of any length
         return LiteralPlan(describe(annotation), values, inner)

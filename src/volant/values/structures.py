@@ -6,6 +6,7 @@ with a default was added is read with that default.
 """
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -90,30 +91,48 @@ class StructPlan(Plan):
         """Whether the fields are all there is to it."""
         return True
 
+    @abstractmethod
+    def values_of(self, value: Any) -> Sequence[Any]:
+        """The values of all fields, `MISSING` for one that is not set."""
+
+    def others_of(self, value: Any) -> Sequence[tuple[str, Any]]:
+        """What else belongs to it, under names that no field can have."""
+        return ()
+
+    def may_have(self, name: str) -> bool:
+        """Whether `others_of` may name something so."""
+        return False
+
+    @abstractmethod
+    def make(self, values: dict[str, Any]) -> Any:
+        """The instance that has these fields and others."""
+
+    # Few calls deep on purpose: Python's recursion limit bounds how deeply values may be nested.
+
     def write_body(self, value: Any, out: Sink) -> None:
         """Append what follows the tag and the name."""
-        raise NotImplementedError
-
-    def read_body(self, source: Source) -> Any:
-        """Read what `write_body` wrote."""
-        raise NotImplementedError
-
-    def write_values(self, values: Sequence[Any], out: Sink) -> None:
-        """Write the values of all fields, `MISSING` for one that is not set."""
+        enter(out)
+        others = self.others_of(value)
+        write_size(len(self.attributes) + len(others), out)
         at = ""
         try:
-            for (at, head, plan, _), value in zip(self.attributes, values, strict=True):  # noqa: B007 - names a fault
+            for (at, head, plan, _), item in zip(self.attributes, self.values_of(value), strict=True):  # noqa: B007 - names a fault
                 out += head
-                if value is MISSING:
+                if item is MISSING:
                     out.append(ABSENT)
                 else:
-                    plan.write(value, out)
+                    plan.write(item, out)
+            for name, item in others:
+                at = name[1:]
+                write_text(name, out)
+                out.dynamic.write(item, out)
         except Fault as fault:
             fault.via(f".{at}")
             raise
+        out.depth -= 1
 
-    def read_values(self, source: Source, other: Callable[[str], Plan | None]) -> dict[str, Any]:
-        """Read names and values; *other* says what an unknown name's value is, if it may be there."""
+    def read_body(self, source: Source) -> Any:
+        """Read what `write_body` wrote."""
         data = source.data
         values: dict[str, Any] = {}
         name = ""
@@ -123,36 +142,37 @@ class StructPlan(Plan):
                 known = next(expected, None)
                 if known is not None and data.startswith(known.head, source.pos):
                     name = known.name
-                    plan: Plan | None = known.plan
+                    plan = known.plan
                     source.pos += len(known.head)
                 else:
                     name = read_text(source)
-                    plan = self.by_name[name].plan if name in self.by_name else other(name)
-                if plan is None:
-                    raise Misread(f"found the field {name!r}, which {self.label} does not have")
+                    plan = self._plan_named(name, source)
                 if name in values:
                     raise Misread(f"found the field {name!r} of {self.label} twice")
-                values[name] = self._read_value(plan, source)
+                if data[source.pos] == ABSENT:
+                    source.pos += 1
+                    values[name] = MISSING
+                else:
+                    values[name] = plan.read(source)
         except Fault as fault:
             fault.via(f".{name}")
             raise
-        return values
+        self._add_defaults(values)
+        return self.make(values)
 
-    def fill(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Add the defaults of fields that the bytes do not have."""
+    def _plan_named(self, name: str, source: Source) -> Plan:
+        if name in self.by_name:
+            return self.by_name[name].plan
+        if not self.may_have(name):
+            raise Misread(f"found the field {name!r}, which {self.label} does not have")
+        return source.dynamic
+
+    def _add_defaults(self, values: dict[str, Any]) -> None:
         for name, _, _, default in self.attributes:
             if name not in values:
                 if default is None:
                     raise Misread(f"the field {name!r} of {self.label} is missing and has no default")
                 values[name] = default()
-        return values
-
-    @staticmethod
-    def _read_value(plan: Plan, source: Source) -> Any:
-        if source.data[source.pos] == ABSENT:
-            source.pos += 1
-            return MISSING
-        return plan.read(source)
 
 
 class DataclassPlan(StructPlan):
@@ -169,41 +189,29 @@ class DataclassPlan(StructPlan):
         slots = {name for base in cls.__mro__ for name in _slots(base)}
         self.slots = tuple(sorted(slots - set(self.by_name)))
         self.dict_fields = len(set(self.by_name) - slots)
-        self.computed = frozenset(
-            name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)
-        )
+        self.computed = computed_names(cls)
 
-    def write_body(self, value: Any, out: Sink) -> None:
-        enter(out)
-        values = [getattr(value, name, MISSING) for name in self.by_name]
-        extras = self._extras(value)
-        write_size(len(values) + len(extras), out)
-        self.write_values(values, out)
-        for name, extra in extras:
-            write_text(f"+{name}", out)
-            try:
-                out.dynamic.write(extra, out)
-            except Fault as fault:
-                fault.via(f".{name}")
-                raise
-        out.depth -= 1
+    def values_of(self, value: Any) -> Sequence[Any]:
+        return [getattr(value, name, MISSING) for name in self.by_name]
 
-    def read_body(self, source: Source) -> Any:
-        values = self.fill(self.read_values(source, lambda name: source.dynamic if name[:1] == "+" else None))
+    def others_of(self, value: Any) -> Sequence[tuple[str, Any]]:
+        state: dict[str, Any] | None = getattr(value, "__dict__", None)
+        if not self.slots and (state is None or len(state) <= self.dict_fields):
+            return ()
+        skip = self.by_name.keys() | self.computed
+        others = [(f"+{name}", getattr(value, name)) for name in self.slots if hasattr(value, name)]
+        return others + [(f"+{name}", other) for name, other in (state or {}).items() if name not in skip]
+
+    def may_have(self, name: str) -> bool:
+        return name[:1] == "+"
+
+    def make(self, values: dict[str, Any]) -> Any:
         made = object.__new__(self.cls)
         put = object.__setattr__
         for name, value in values.items():
             if value is not MISSING:
                 put(made, name.removeprefix("+"), value)
         return made
-
-    def _extras(self, value: Any) -> list[tuple[str, Any]]:
-        extras = [(name, getattr(value, name)) for name in self.slots if hasattr(value, name)]
-        state = getattr(value, "__dict__", None)
-        if state is not None and len(state) > self.dict_fields:
-            skip = self.by_name.keys() | self.computed
-            extras += [(name, extra) for name, extra in state.items() if name not in skip]
-        return extras
 
 
 class NamedTuplePlan(StructPlan):
@@ -214,15 +222,12 @@ class NamedTuplePlan(StructPlan):
     def is_plain(self, value: Any) -> bool:
         return not getattr(value, "__dict__", None)
 
-    def write_body(self, value: Any, out: Sink) -> None:
-        enter(out)
-        write_size(len(self.attributes), out)
-        self.write_values(tuple(value), out)
-        out.depth -= 1
+    def values_of(self, value: Any) -> Sequence[Any]:
+        return tuple(value)
 
-    def read_body(self, source: Source) -> Any:
-        values = self.fill(self.read_values(source, lambda _: None))
-        made: Any = tuple.__new__(self.cls, [values[name] for name in self.by_name])  # pyright: ignore[reportUnknownMemberType]
+    def make(self, values: dict[str, Any]) -> Any:
+        items = [values[name] for name in self.by_name]
+        made: Any = tuple.__new__(self.cls, items)  # pyright: ignore[reportUnknownMemberType]
         return made
 
 
@@ -336,6 +341,13 @@ def is_faithful(cls: type[Any]) -> bool:
             if method is not None and getattr(method, "__module__", None) != "dataclasses":
                 return False
     return True
+
+
+def computed_names(cls: type[Any]) -> frozenset[str]:
+    """Attributes that are computed when first asked for, and need not be kept."""
+    return frozenset(
+        name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)
+    )
 
 
 def dataclass_default(field: "dataclasses.Field[Any]") -> Callable[[], Any] | None:
