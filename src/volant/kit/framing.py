@@ -39,6 +39,10 @@ class FrameReader:
         """Whether nothing of an unfinished frame is held."""
         return not self._buffer
 
+    def rest(self) -> bytes:
+        """What is held of an unfinished frame: fed to another reader, that one goes on from here."""
+        return bytes(self._buffer)
+
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Take a piece of the stream; yields the frames that it completes, in order."""
         buffer = self._buffer

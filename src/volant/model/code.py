@@ -14,6 +14,8 @@ class CodeSource(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     main_script: str | None = None
     """The script that is `__main__`; None when the root task lives in an importable module or travels by value."""
+    main_package: str = ""
+    """The package of `__main__`, where it was started by `python -m`."""
     modules: tuple[str, ...] = ()
     """The user's modules that hold tasks; imported by the zygote."""
     module_files: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,163 @@
+"""Calls that user code made and the engine has yet to answer, and what is said about them.
+
+One `Line` leads to the engine; it may serve several attempts of this process. Whoever reads from the engine gives each
+answer to `Line.hear`, which hands it to the one who waits: a loop's inbox, or a blocked thread.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from volant.model.ids import AttemptKey, CallId
+from volant.model.worker_protocol import (
+    CallRefused,
+    CancelCall,
+    ChildEnded,
+    SubmitCall,
+    Waiting,
+    WorkerToEngine,
+    Working,
+)
+
+Answer = ChildEnded | CallRefused
+
+
+class Call:
+    """One call. `answer` is there once it was taken in."""
+
+    __slots__ = ("answer", "caller", "deliver", "id", "wake")
+
+    def __init__(self, number: CallId, caller: "Caller") -> None:
+        self.id = number
+        self.caller = caller
+        self.answer: Answer | None = None
+        self.deliver: Callable[[Call, Answer], None] | None = None
+        """Where an answer goes that arrives; None: it is taken in at once."""
+        self.wake: Callable[[], None] | None = None
+        """Called when the answer was taken in."""
+
+    def take(self, answer: Answer) -> None:
+        """Take in the answer. On the thread of whoever waits, except for a blocked thread's."""
+        self.answer = answer
+        wake = self.wake
+        if wake is not None:
+            self.wake = None
+            wake()
+
+
+class Caller:
+    """One attempt, as far as its calls go."""
+
+    __slots__ = ("is_waiting", "key", "open_calls", "told")
+
+    def __init__(self, key: AttemptKey) -> None:
+        self.key = key
+        self.told = 0
+        """Answers that arrived."""
+        self.open_calls = 0
+        self.is_waiting = False
+        """Whether the engine was told so, and has told nothing since."""
+
+
+class Host(Protocol):
+    """The process around a session: it knows how to wait."""
+
+    line: "Line"
+
+    def expect(self, call: Call, future: "Settable") -> None:
+        """Resolve *future*, which belongs to the running loop, when the answer to *call* was taken in."""
+        ...
+
+    def wait(self, call: Call) -> None:
+        """Block this thread until the answer to *call* was taken in."""
+        ...
+
+
+class Settable(Protocol):
+    """The part of a future that is needed here."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: None, /) -> None: ...
+
+
+class Line:
+    """What this process says to the engine, in order, and which calls are open. Any thread may use it."""
+
+    def __init__(self, write: Callable[[Sequence[WorkerToEngine]], None]) -> None:
+        """*write* sends messages; it is never called by two threads at once."""
+        self._write = write
+        self._writing = threading.Lock()
+        self._outbox: list[WorkerToEngine] = []
+        self._calls: dict[CallId, Call] = {}
+        self._numbers = itertools.count(1)
+        self.specs: set[str] = set()
+        """Digests of the specs that the engine was told."""
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something was posted that has not been sent."""
+        return bool(self._outbox)
+
+    def post(self, message: WorkerToEngine) -> None:
+        """Say something with the next flush."""
+        self._outbox.append(message)
+
+    def new_call(self, caller: Caller) -> Call:
+        """A call with a number of its own; the caller posts its submission with `submit`."""
+        return Call(CallId(next(self._numbers)), caller)
+
+    def submit(self, call: Call, message: SubmitCall) -> None:
+        """Post the submission of a call, and expect its answer."""
+        self._calls[call.id] = call
+        call.caller.open_calls += 1
+        call.caller.is_waiting = False
+        self._outbox.append(message)
+
+    def cancel(self, call: Call) -> None:
+        """Say that nobody waits for a call any more."""
+        if call.id in self._calls:
+            self._outbox.append(CancelCall(attempt_key=call.caller.key, call=call.id))
+            call.caller.is_waiting = False
+
+    def say_waiting(self, caller: Caller) -> None:
+        """Post that the attempt waits, unless the engine knows."""
+        if not caller.is_waiting:
+            caller.is_waiting = True
+            self._outbox.append(Waiting(attempt_key=caller.key, told=caller.told))
+
+    def say_working(self, caller: Caller) -> None:
+        """Post that the attempt works again, unless the engine knows."""
+        if caller.is_waiting:
+            caller.is_waiting = False
+            self._outbox.append(Working(attempt_key=caller.key))
+
+    def flush(self) -> None:
+        """Send what was posted, in one write."""
+        with self._writing:
+            # Other threads may append meanwhile.
+            count = len(self._outbox)
+            if count:
+                messages = self._outbox[:count]
+                del self._outbox[:count]
+                self._write(messages)
+
+    def hear(self, answer: Answer) -> None:
+        """An answer arrived. Called by one thread at a time."""
+        call = self._calls.pop(answer.call, None)
+        if call is None:
+            return
+        caller = call.caller
+        caller.told += 1
+        caller.open_calls -= 1
+        caller.is_waiting = False
+        deliver = call.deliver
+        if deliver is None:
+            call.take(answer)
+        else:
+            deliver(call, answer)
+
+    def forget(self, caller: Caller) -> None:
+        """Expect no more answers to the calls of an attempt that has ended."""
+        for number in [number for number, call in self._calls.items() if call.caller is caller]:
+            del self._calls[number]

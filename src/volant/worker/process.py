@@ -1,0 +1,231 @@
+"""A worker's process: one attempt, and the connection over which it talks to the engine.
+
+The main thread reads the connection itself, when it has nothing else to do. Only when user code makes a call from
+another thread, or from an event loop of its own, somebody has to read while the main thread does something else: from
+then on a thread of ours reads.
+"""
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from volant.authoring.session import ambient, current
+from volant.kit.framing import FrameReader, frames
+from volant.model.failures import Failure
+from volant.model.ids import AttemptKey
+from volant.model.worker_protocol import (
+    AttemptFinished,
+    CallRefused,
+    ChildEnded,
+    EngineToWorker,
+    Failed,
+    Outcome,
+    StartAttempt,
+    WorkerToEngine,
+)
+from volant.ports.blobs import Blobs
+from volant.worker.attempt import Attempt
+from volant.worker.calls import Call, Caller, Line, Settable
+from volant.worker.failing import AttemptFailure
+from volant.worker.loops import LoopInbox, WorkerLoop
+from volant.worker.preparing import Preparation, import_code, import_failure
+
+_PIECE = 256 * 1024
+CONNECTION_LOST = 71
+"""Exit code of a worker whose connection is gone: closed by user code, or by an engine that died."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(EngineToWorker).decode
+
+
+def work(
+    start: StartAttempt,
+    descriptor: int,
+    *,
+    preparation: Preparation,
+    open_blobs: Callable[[str], Blobs],
+    leave: Callable[[], None],
+) -> None:
+    """Execute an attempt and say how it ended; its last word comes after *leave* has ended what user code left over."""
+    process = _Process(descriptor, start.attempt_key)
+    outcome = _outcome(process, start, preparation, open_blobs)
+    leave()
+    # Threads of the user's are gone; what they posted last goes first.
+    process.line.post(AttemptFinished(attempt_key=start.attempt_key, outcome=outcome))
+    process.line.flush()
+
+
+def _outcome(
+    process: "_Process", start: StartAttempt, preparation: Preparation, open_blobs: Callable[[str], Blobs]
+) -> Outcome:
+    if not preparation.imported:
+        failure = _import_here(preparation)
+        if failure is not None:
+            return Failed(failure=failure)
+    attempt = Attempt(start, host=process, caller=process.caller, open_blobs=open_blobs)
+    try:
+        attempt.prepare()
+    except AttemptFailure as failed:
+        return Failed(failure=failed.failure)
+    ambient.session = attempt.session
+    current.set(attempt.session)
+    if not attempt.is_async:
+        return attempt.run_blocking()
+    loop = WorkerLoop(process, process.caller)
+    process.main_loop = loop
+    return attempt.run_on(loop)
+
+
+def _import_here(preparation: Preparation) -> Failure | None:
+    try:
+        import_code(preparation.order)
+    except BaseException as exc:  # noqa: BLE001  # user code: the engine is told
+        return import_failure(exc)
+    return None
+
+
+class _Process:
+    """The host of the only attempt of this process."""
+
+    def __init__(self, descriptor: int, key: AttemptKey) -> None:
+        self.line = Line(self._write)
+        self.caller = Caller(key)
+        self.main_loop: WorkerLoop | None = None
+        self._descriptor = descriptor
+        self._reader = FrameReader()
+        self._main = threading.get_ident()
+        self._pid = os.getpid()
+        self._switching = threading.Lock()
+        self._main_reads = False
+        self._others_wait = False
+        self._thread_reads = False
+        self._inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopInbox] = weakref.WeakKeyDictionary()
+        _forks.process = self
+
+    # Host: waiting for answers
+
+    def expect(self, call: Call, future: Settable) -> None:
+        loop = asyncio.get_running_loop()
+        call.wake = lambda: None if future.done() else future.set_result(None)
+        main_loop = self.main_loop
+        if main_loop is not None and loop is main_loop:
+            call.deliver = main_loop.engine.deliver
+            return
+        inbox = self._inboxes.get(loop)
+        if inbox is None:
+            inbox = self._inboxes[loop] = LoopInbox(loop, self.line)
+        call.deliver = inbox.deliver
+        inbox.touch(call.caller)
+        self._read_in_thread()
+
+    def wait(self, call: Call) -> None:
+        if threading.get_ident() == self._main and not self._thread_reads:
+            self._wait_reading(call)
+            return
+        answered = threading.Event()
+        call.wake = answered.set
+        if call.answer is not None:
+            return
+        self.line.say_waiting(call.caller)
+        self.line.flush()
+        self._read_in_thread()
+        answered.wait()
+
+    def _wait_reading(self, call: Call) -> None:
+        self.line.say_waiting(call.caller)
+        self.line.flush()
+        if not self.begin_wait():
+            self.wait(call)
+            return
+        try:
+            while call.answer is None:
+                self.read()
+        finally:
+            self.end_wait()
+
+    # Wire: reading
+
+    @property
+    def descriptor(self) -> int | None:
+        return None if self._thread_reads else self._descriptor
+
+    def begin_wait(self) -> bool:
+        with self._switching:
+            self._main_reads = not self._thread_reads
+            return self._main_reads
+
+    def end_wait(self) -> None:
+        with self._switching:
+            self._main_reads = False
+            if self._others_wait:
+                self._start_thread()
+
+    def read(self) -> None:
+        try:
+            piece = os.read(self._descriptor, _PIECE)
+        except OSError:
+            piece = b""
+        if not piece:
+            os._exit(CONNECTION_LOST)
+        for body in self._reader.feed(piece):
+            message = _decode(body)
+            if isinstance(message, (ChildEnded, CallRefused)):
+                self.line.hear(message)
+
+    def _read_in_thread(self) -> None:
+        """Somebody else than the main thread waits for an answer, or for its loop to hear of it."""
+        with self._switching:
+            self._others_wait = True
+            if not self._main_reads:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        if not self._thread_reads:
+            self._thread_reads = True
+            threading.Thread(target=self._read_forever, name="volant-reader", daemon=True).start()
+
+    def _read_forever(self) -> None:
+        while True:
+            self.read()
+
+    def _write(self, messages: Sequence[WorkerToEngine]) -> None:
+        data = memoryview(frames([_encode(message) for message in messages]))
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            os._exit(CONNECTION_LOST)
+
+    # Forks that user code makes
+
+    def leave_to_parent(self) -> None:
+        """In a process that user code forked: the conversation with the engine is its parent's."""
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+class _Forks:
+    """The attempt that a fork made by user code is not."""
+
+    process: _Process | None = None
+
+
+_forks = _Forks()
+
+
+def _in_users_fork() -> None:
+    process = _forks.process
+    if process is None:
+        return
+    _forks.process = None
+    # A task called there is the plain function: there is no run to call it in.
+    ambient.session = None
+    current.set(None)
+    process.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_in_users_fork)

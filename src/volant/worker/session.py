@@ -1,0 +1,298 @@
+"""Calls of tasks from a running attempt: encode, name, submit, wait, decode."""
+
+import asyncio
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, assert_never
+
+import msgspec
+
+from volant.authoring.session import PendingCall, RunningInfo
+from volant.authoring.task import Task
+from volant.model import errors
+from volant.model.errors import CallError, InlineIOMaxBytesBreached, RunAbortedError, VolantError
+from volant.model.ids import ActionId, SpecDigest
+from volant.model.payloads import Blob, Inline, Payload
+from volant.model.specs import ActionSpec
+from volant.model.worker_protocol import (
+    Aborted,
+    CallRefused,
+    Failed,
+    SpecKnown,
+    StartAttempt,
+    SubmitCall,
+    Succeeded,
+    Warned,
+)
+from volant.ports.blobs import Blobs
+from volant.values.codec import Encoded
+from volant.values.failures import decode_exception
+from volant.worker.calls import Call, Caller, Host
+
+R = TypeVar("R")
+
+UNDIGESTABLE = "undigestable"
+"""In place of a digest, for inputs whose bytes may differ between equal values."""
+_IN_THREAD_BYTES = 1 << 20
+"""Larger payloads are stored and fetched by a thread, so that the event loop goes on."""
+
+_encode_spec = msgspec.msgpack.Encoder().encode
+
+
+def child_id(parent: ActionId, task: str, digest: str | None, occurrence: int) -> ActionId:
+    """The id of an action, which follows from what asks for it: see DESIGN.md, section 5."""
+    named = f"{parent}\0{task}\0{digest or UNDIGESTABLE}\0{occurrence}"
+    return ActionId(hashlib.blake2b(named.encode(), digest_size=16).hexdigest())
+
+
+class AttemptSession:
+    """The `Session` of one attempt."""
+
+    in_traced_step = False
+
+    def __init__(
+        self, start: StartAttempt, spec: ActionSpec, *, caller: Caller, host: Host, open_blobs: Callable[[str], Blobs]
+    ) -> None:
+        context = start.context
+        self.info = RunningInfo(
+            run=context.run,
+            action=start.action,
+            parent=start.parent,
+            task=spec.task,  # type: ignore[arg-type]
+            short_name=spec.short_name,
+            attempt=start.attempt,
+            run_start_time=context.created_at,
+            mode=context.mode,
+            raw_data_path=context.raw_data_path,
+            custom_context=context.custom_context,
+        )
+        self._context = context
+        self._caller = caller
+        self._host = host
+        self._line = host.line
+        self._open_blobs = open_blobs
+        self._blobs: Blobs | None = None
+        self._occurrences: dict[tuple[str, str | None], int] = {}
+        self._counting = threading.Lock()
+        self._specs: dict[int, tuple[ActionSpec, SpecDigest]] = {}
+        self._warned: set[str] = set(context.warned)
+
+    # Session
+
+    def call(self, task: Task[..., R], arguments: dict[str, object], *, group: str | None) -> Coroutine[Any, Any, R]:
+        coroutine = self._call(task, arguments, group)
+        # What Python says of a coroutine that is never awaited should name the task.
+        coroutine.__qualname__ = task.name  # type: ignore[attr-defined]
+        return coroutine
+
+    def call_blocking(self, task: Task[..., R], arguments: dict[str, object], *, group: str | None) -> R:
+        call = self._start(task, arguments, group)
+        self.wait_for(call)
+        return self.result_of(task, call)
+
+    def start_call(self, task: Task[..., R], arguments: dict[str, object], *, group: str | None) -> PendingCall[R]:
+        call = self._start(task, arguments, group)
+        self._line.flush()
+        return _Pending(self, task, call)
+
+    # Waiting
+
+    async def _call(self, task: Task[..., R], arguments: dict[str, object], group: str | None) -> R:
+        encoded, spec = self._encoded(task, arguments)
+        payload = await self._stored_meanwhile(encoded.data)
+        call = self._submit(task, encoded, spec, payload, group)
+        await self._answered(call)
+        match call.answer:
+            case None | CallRefused():
+                pass
+            case ended:
+                if isinstance(ended.outcome, Succeeded) and isinstance(ended.outcome.outputs, Blob):
+                    data = await self._fetched_meanwhile(ended.outcome.outputs)
+                    return task.interface.decode_output(data)  # type: ignore[no-any-return]
+        return self.result_of(task, call)
+
+    async def _answered(self, call: Call) -> None:
+        """Wait for the answer. Who is cancelled meanwhile cancels the call, and goes on when its end is committed."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._host.expect(call, future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if call.answer is None:
+                self._line.cancel(call)
+            while call.answer is None:
+                future = loop.create_future()
+                self._host.expect(call, future)
+                with contextlib.suppress(asyncio.CancelledError):
+                    await future
+            raise
+        except GeneratorExit:
+            # The coroutine is thrown away; there is nobody left to wait.
+            self._line.cancel(call)
+            raise
+
+    def wait_for(self, call: Call) -> None:
+        if call.answer is not None:
+            return
+        try:
+            self._host.wait(call)
+        except BaseException:
+            # A signal handler raised: the call is abandoned.
+            self._line.cancel(call)
+            raise
+
+    def cancel(self, call: Call) -> None:
+        """Say at once that nobody waits for a call any more."""
+        self._line.cancel(call)
+        self._line.flush()
+
+    # Out
+
+    def _start(self, task: Task[..., Any], arguments: dict[str, object], group: str | None) -> Call:
+        encoded, spec = self._encoded(task, arguments)
+        return self._submit(task, encoded, spec, self.stored(encoded.data), group)
+
+    def _encoded(self, task: Task[..., Any], arguments: dict[str, object]) -> tuple[Encoded, ActionSpec]:
+        spec = task.spec()
+        encoded = task.interface.encode_inputs(arguments)
+        check_size(encoded, spec, "inputs")
+        if encoded.pickled:
+            self.warn_of_pickles(encoded)
+        return encoded, spec
+
+    def _submit(
+        self, task: Task[..., Any], encoded: Encoded, spec: ActionSpec, payload: Payload, group: str | None
+    ) -> Call:
+        digest = self._spec_digest(spec)
+        call = self._line.new_call(self._caller)
+        message = SubmitCall(
+            attempt_key=self._caller.key,
+            call=call.id,
+            action=self._action_id(task.name, encoded.digest),
+            spec=digest,
+            inputs=payload,
+            inputs_digest=encoded.digest,
+            group=group,
+        )
+        self._line.submit(call, message)
+        return call
+
+    def _action_id(self, task: str, digest: str | None) -> ActionId:
+        with self._counting:
+            occurrence = self._occurrences.get((task, digest), 0)
+            self._occurrences[task, digest] = occurrence + 1
+        return child_id(self.info.action, task, digest, occurrence)
+
+    def _spec_digest(self, spec: ActionSpec) -> SpecDigest:
+        known = self._specs.get(id(spec))
+        if known is not None and known[0] is spec:
+            return known[1]
+        body = _encode_spec(spec)
+        digest = SpecDigest(hashlib.blake2b(body, digest_size=32).hexdigest())
+        self._specs[id(spec)] = (spec, digest)
+        if digest not in self._line.specs:
+            self._line.specs.add(digest)
+            self._line.post(SpecKnown(spec=digest, body=body))
+        return digest
+
+    def warn_of_pickles(self, encoded: Encoded) -> None:
+        """Say once what travels as a pickle."""
+        for path in encoded.pickled:
+            self.warn(f"{path}: its type has no encoding of its own, so it is pickled; equal values are not recognised")
+
+    def warn(self, message: str) -> None:
+        """Say something that the user should hear once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            self._line.post(Warned(attempt_key=self._caller.key, message=message))
+
+    # In
+
+    def result_of(self, task: Task[..., R], call: Call) -> R:
+        answer = call.answer
+        assert answer is not None
+        if isinstance(answer, CallRefused):
+            raise _refusal(answer)
+        outcome = answer.outcome
+        match outcome:
+            case Succeeded(outputs=outputs):
+                return task.interface.decode_output(self.fetched(outputs))  # type: ignore[no-any-return]
+            case Failed(failure=failure):
+                raise decode_exception(failure)
+            case Aborted(reason=reason):
+                msg = f"task {task.name!r}: the action {answer.action} was aborted: {reason}"
+                raise RunAbortedError(msg)
+            case _:
+                assert_never(outcome)
+
+    # Payloads
+
+    @property
+    def blobs(self) -> Blobs:
+        """The store of large values."""
+        if self._blobs is None:
+            self._blobs = self._open_blobs(self._context.blobs)
+        return self._blobs
+
+    def stored(self, data: bytes) -> Payload:
+        """The bytes as they travel: along with the message, or in the store."""
+        return Inline(data=data) if len(data) <= self._context.inline_payload_bytes else self.blobs.put(data)
+
+    def fetched(self, payload: Payload) -> bytes:
+        """The bytes of a payload."""
+        return payload.data if isinstance(payload, Inline) else self.blobs.get(payload)
+
+    async def _stored_meanwhile(self, data: bytes) -> Payload:
+        if len(data) < max(_IN_THREAD_BYTES, self._context.inline_payload_bytes):
+            return self.stored(data)
+        return await asyncio.to_thread(self.stored, data)
+
+    async def _fetched_meanwhile(self, blob: Blob) -> bytes:
+        if blob.size < _IN_THREAD_BYTES:
+            return self.fetched(blob)
+        return await asyncio.to_thread(self.fetched, blob)
+
+
+class _Pending(PendingCall[R]):
+    """A call that sync code started."""
+
+    def __init__(self, session: AttemptSession, task: Task[..., R], call: Call) -> None:
+        self._session = session
+        self._task = task
+        self._call = call
+
+    def result(self) -> R:
+        self._session.wait_for(self._call)
+        return self._session.result_of(self._task, self._call)
+
+    def cancel(self) -> None:
+        self._session.cancel(self._call)
+
+
+def check_size(encoded: Encoded, spec: ActionSpec, direction: str) -> None:
+    """Refuse what is too large to travel by value.
+
+    Raises:
+        InlineIOMaxBytesBreached: it is.
+    """
+    if encoded.inline_bytes > spec.max_inline_io_bytes:
+        msg = (
+            f"task {spec.task!r}, {direction}: found {encoded.inline_bytes} bytes that travel by value, "
+            f"wanted at most {spec.max_inline_io_bytes} (max_inline_io_bytes)"
+        )
+        raise InlineIOMaxBytesBreached(
+            msg, hint="pass large data as a File, a Dir or a DataFrame, or raise max_inline_io_bytes"
+        )
+
+
+def _refusal(refused: CallRefused) -> VolantError:
+    kind = getattr(errors, refused.error, None)
+    if not (isinstance(kind, type) and issubclass(kind, VolantError)):
+        return CallError(f"{refused.error}: {refused.message}", hint=refused.hint)
+    error = kind(refused.message)
+    if refused.hint is not None:
+        error.hint = refused.hint
+    return error

@@ -1,0 +1,318 @@
+"""A warm interpreter that has imported the user's code and forks workers from it.
+
+One thread, one loop: it waits for the engine, for the end of a child and for the end of a grace period, and never for
+anything else. Forking is what it is for, so nothing that a fork could do later is done before it, and nothing that
+can be done once is done per fork.
+
+`run_zygote` returns in nobody: the zygote leaves by `os._exit`, and so do its forks.
+"""
+
+import array
+import gc
+import io
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn, assert_never
+
+import msgspec
+
+from volant.kit.framing import FrameReader, frames
+from volant.kit.processes import become_subreaper, children, signal_trees
+from volant.model.worker_protocol import (
+    EndWorker,
+    EngineToZygote,
+    ForkWorker,
+    LeaveZygote,
+    PrepareZygote,
+    WorkerExited,
+    WorkerForked,
+    ZygoteFailed,
+    ZygoteReady,
+    ZygoteToEngine,
+)
+from volant.ports.blobs import Blobs
+from volant.worker.forked import Fork, SignalState, be_worker
+from volant.worker.guardian import Guardian
+from volant.worker.preparing import Preparation, prepare, resumed
+
+_PIECE = 256 * 1024
+_MAX_DESCRIPTORS = 253
+"""The kernel's limit per message."""
+_LEAVING_SECONDS = 5.0
+"""How long a leaving zygote waits for processes that were killed; one in the kernel's hands may take forever."""
+_FORK_ERROR = "cannot fork a worker"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(EngineToZygote).decode
+
+
+def run_zygote(connection: socket.socket, *, open_blobs: Callable[[str], Blobs]) -> NoReturn:
+    """Serve the engine at the other end of *connection*, a Unix stream socket, until it leaves or says to leave.
+
+    *open_blobs* gives the store behind a URL; forks call it when a value is in the store.
+    """
+    code = 1
+    try:
+        become_subreaper()
+        _prepare_streams()
+        _Zygote(connection, open_blobs).serve()
+        code = 0
+    except BaseException as exc:  # noqa: BLE001  # the end of the program: nobody is left to tell but its log
+        sys.excepthook(type(exc), exc, exc.__traceback__)
+    finally:
+        os._exit(code)
+
+
+class _Zygote:
+    def __init__(self, connection: socket.socket, open_blobs: Callable[[str], Blobs]) -> None:
+        self._connection = connection
+        self._open_blobs = open_blobs
+        self._reader = FrameReader()
+        self._frames: deque[bytes] = deque()
+        self._descriptors: deque[int] = deque()
+        self._outbox: list[ZygoteToEngine] = []
+        self._unsent = b""
+        self._preparation: Preparation | None = None
+        self._guardian = Guardian()
+        self._is_leaving = False
+        self._signals: SignalState | None = None
+        self._wakeup, self._wakeup_end = -1, -1
+
+    def serve(self) -> None:
+        """Until the engine goes away or says to leave, and every worker is gone."""
+        again = resumed()
+        if again is not None:
+            self._frames.extend(again.unread)
+            self._descriptors.extend(again.descriptors)
+            self._frames.extend(self._reader.feed(again.rest))
+            self._prepared(again.preparation)
+        else:
+            self._wait_for_preparation()
+        while not self._is_leaving:
+            self._turn()
+        self._leave()
+
+    def _wait_for_preparation(self) -> None:
+        while self._preparation is None and not self._is_leaving:
+            self._receive()
+            while self._frames and self._preparation is None and not self._is_leaving:
+                message = _decode(self._frames.popleft())
+                match message:
+                    case PrepareZygote():
+                        self._prepare(message)
+                    case LeaveZygote():
+                        self._is_leaving = True
+                    case ForkWorker() | EndWorker():
+                        msg = f"found {type(message).__name__} before PrepareZygote"
+                        raise RuntimeError(msg)
+                    case _:
+                        assert_never(message)
+
+    def _prepare(self, message: PrepareZygote) -> None:
+        found = prepare(
+            message,
+            keep=lambda: (self._connection.fileno(), self._reader.rest(), list(self._frames), list(self._descriptors)),
+        )
+        if isinstance(found, ZygoteFailed):
+            self._outbox.append(found)
+            self._flush_all()
+            self._is_leaving = True
+            return
+        self._prepared(found)
+
+    def _prepared(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._guardian = Guardian(tolerated=children(os.getpid()))
+        self._connection.setblocking(False)
+        self._install_signals()
+        self._outbox.append(ZygoteReady(imported=preparation.imported, warning=preparation.warning))
+        self._flush()
+        # What is here now is shared with every fork; a collection in one of them must not touch it.
+        gc.collect()
+        gc.freeze()
+        self._perform()
+
+    def _install_signals(self) -> None:
+        self._wakeup, self._wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if _HAS_PIPE2 else _pipe()
+        self._signals = SignalState.take(
+            {signal.SIGCHLD: _notice, signal.SIGTERM: self._asked_to_leave, signal.SIGINT: _notice},
+            wakeup=self._wakeup_end,
+        )
+
+    def _asked_to_leave(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_leaving = True
+
+    # One turn: wait, hear, fork, reap, say.
+
+    def _turn(self) -> None:
+        poll = select.poll()
+        poll.register(self._wakeup, select.POLLIN)
+        poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        while not self._is_leaving:
+            wait = self._guardian.seconds_until_next_kill(time.monotonic())
+            ready = dict(poll.poll(None if wait is None else wait * 1000 + 1))
+            if self._wakeup in ready:
+                _drain(self._wakeup)
+            if ready.get(self._connection.fileno(), 0) & ~select.POLLOUT:
+                self._receive()
+                self._perform()
+            self._reap()
+            was_blocked = bool(self._unsent)
+            self._flush()
+            if bool(self._unsent) != was_blocked:
+                return
+
+    def _reap(self) -> None:
+        now = time.monotonic()
+        self._outbox += self._guardian.reap(now)
+        self._guardian.kill_due(now)
+
+    def _receive(self) -> None:
+        try:
+            piece, ancillary, _flags, _address = self._connection.recvmsg(
+                _PIECE, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4), _RECEIVE_FLAGS
+            )
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            piece, ancillary = b"", []
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                found = array.array("i")
+                found.frombytes(data[: len(data) - len(data) % found.itemsize])
+                self._descriptors.extend(found)
+        if not piece:
+            self._is_leaving = True
+            return
+        self._frames.extend(self._reader.feed(piece))
+
+    def _perform(self) -> None:
+        while self._frames and not self._is_leaving:
+            message = _decode(self._frames.popleft())
+            match message:
+                case ForkWorker():
+                    self._fork(message)
+                case EndWorker(attempt_key=key, grace=grace):
+                    self._guardian.end(key, grace=grace, now=time.monotonic())
+                case LeaveZygote():
+                    self._is_leaving = True
+                case PrepareZygote():
+                    msg = "found a second PrepareZygote"
+                    raise RuntimeError(msg)
+                case _:
+                    assert_never(message)
+
+    def _fork(self, order: ForkWorker) -> None:
+        assert self._preparation is not None
+        assert self._signals is not None
+        connection = self._descriptors.popleft()
+        slot, clean = self._guardian.reserve()
+        self._flush_output()
+        # A SIGTERM for the worker that comes before it has its own handlers waits until it has.
+        self._signals.block()
+        try:
+            pid = os.fork()
+        except OSError as exc:
+            self._signals.unblock()
+            self._guardian.release(slot)
+            os.close(connection)
+            print(f"{_FORK_ERROR}: {exc}", file=sys.stderr, flush=True)
+            self._outbox.append(_never_started(order))
+            return
+        if pid == 0:
+            be_worker(
+                Fork(
+                    order=order,
+                    connection=connection,
+                    foreign=(self._connection.fileno(), self._wakeup, self._wakeup_end, *self._descriptors),
+                    clean=clean,
+                    signals=self._signals,
+                    preparation=self._preparation,
+                    open_blobs=self._open_blobs,
+                )
+            )
+        self._signals.unblock()
+        os.close(connection)
+        self._guardian.add(order.attempt_key, pid, slot)
+        self._outbox.append(WorkerForked(attempt_key=order.attempt_key, pid=pid))
+
+    def _flush_output(self) -> None:
+        """What is buffered at a fork would be written by both sides."""
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError, AttributeError):
+                continue
+
+    def _flush(self) -> None:
+        if self._outbox:
+            self._unsent += frames([_encode(message) for message in self._outbox])
+            self._outbox.clear()
+        while self._unsent:
+            try:
+                sent = self._connection.send(self._unsent)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                self._unsent = b""
+                self._is_leaving = True
+                return
+            self._unsent = self._unsent[sent:]
+
+    def _flush_all(self) -> None:
+        self._connection.setblocking(True)
+        self._flush()
+
+    def _leave(self) -> None:
+        """Kill every tree and what the user's modules started, and wait until nothing is left."""
+        until = time.monotonic() + _LEAVING_SECONDS
+        self._guardian.end_all(now=time.monotonic())
+        while not self._guardian.is_idle and time.monotonic() < until:
+            self._reap()
+            time.sleep(0.002)
+        signal_trees(children(os.getpid()))
+        self._flush()
+
+
+_HAS_PIPE2 = hasattr(os, "pipe2")
+_RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+def _never_started(order: ForkWorker) -> WorkerExited:
+    return WorkerExited(attempt_key=order.attempt_key, exit_code=None, signal=None, cpu_seconds=0.0, peak_memory=0)
+
+
+def _notice(_number: int, _frame: FrameType | None) -> None:
+    """The wake-up descriptor has said it already."""
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        os.read(descriptor, 4096)
+    except BlockingIOError:
+        return
+
+
+def _pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    return reading, writing
+
+
+def _prepare_streams() -> None:
+    """Reading gives the end at once; what is printed is seen at once, and never fails for what it contains."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    if nothing != 0:
+        os.dup2(nothing, 0)
+        os.close(nothing)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
