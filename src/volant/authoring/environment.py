@@ -4,18 +4,19 @@ import functools
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Generic, Literal, NoReturn, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from volant.authoring.caching import Cache, CacheRequest
 from volant.authoring.declarations import declared_by_caller
 from volant.authoring.images import Image
 from volant.authoring.includes import checked_patterns
-from volant.authoring.parameters import Level, Settings, TaskSettings, checked_settings, misplaced
+from volant.authoring.parameters import EnvironmentSettings, Level, Settings, TaskSettings, checked_settings, misplaced
 from volant.authoring.plugins import default_plugins
 from volant.authoring.pods import PodTemplate
 from volant.authoring.registry import default_registry
 from volant.authoring.resources import Resources
 from volant.authoring.reuse import ReusePolicy
+from volant.authoring.sandbox import Sandbox
 from volant.authoring.secrets import Secret, SecretRequest
 from volant.authoring.task import AsyncTask, SyncTask, Task, check_concurrency
 from volant.authoring.validation import (
@@ -26,12 +27,13 @@ from volant.authoring.validation import (
     refuse_value,
     text,
 )
-from volant.model.errors import DefinitionError, DuplicateNameError, NotSupportedError
+from volant.model.errors import DefinitionError, DuplicateNameError
 from volant.values.signatures import is_async
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+_PICKLED = ("_depends_on", "_name", "declaration", "include_folder", "settings", "version")
 _NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII)
 
 
@@ -46,24 +48,6 @@ class TaskDecorator(Protocol):
 
     @overload
     def __call__(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
-
-
-class EnvironmentSettings(TypedDict, total=False):
-    """What `clone_with(name, ...)` accepts; absent and None mean: as in the original."""
-
-    image: Image | str | None
-    resources: Resources | None
-    env_vars: Mapping[str, str] | None
-    secrets: SecretRequest | None
-    depends_on: Sequence["TaskEnvironment"] | None
-    description: str | None
-    pod_template: str | PodTemplate | None
-    interruptible: bool | None
-    include: Sequence[str] | None
-    cache: CacheRequest | None
-    reusable: ReusePolicy | Literal["off"] | None
-    plugin_config: Any
-    queue: str | None
 
 
 class Setting(Generic[T]):
@@ -86,7 +70,8 @@ class Setting(Generic[T]):
         if environment is None:
             return self
         value = cast("dict[str, Any]", environment.settings).get(self._name, self._default)
-        return cast("T", MappingProxyType(cast("dict[str, str]", value)) if isinstance(value, dict) else value)
+        # A dict that could be written to would change behind the version's back.
+        return cast("T", MappingProxyType(value)) if isinstance(self._default, MappingProxyType) else value
 
     def __set__(self, environment: "TaskEnvironment", value: object) -> None:
         environment.change(self._name, value)
@@ -117,6 +102,9 @@ class TaskEnvironment:
     Raises:
         DefinitionError: a value that cannot be, or a name that another environment of this process has.
     """
+
+    # No __dict__: a misspelt attribute is an error, and not a setting that nobody reads.
+    __slots__ = (*_PICKLED, "__weakref__", "_tasks")
 
     image = Setting[Image | str]("auto")
     resources = Setting[Resources | None](None)
@@ -173,8 +161,8 @@ class TaskEnvironment:
         self._tasks: dict[str, Task[..., Any]] = {}
         self._depends_on: tuple[TaskEnvironment, ...] = ()
         self.include_folder = self.declaration.folder
+        # Replaced as a whole when an attribute is assigned.
         self.settings: Settings = self._checked(cast("dict[str, object]", given))
-        """What was given, checked; replaced as a whole when an attribute is assigned."""
         self._check_together()
         if depends_on is not None:
             self.add_dependency(*_environments(self.title, depends_on))
@@ -203,7 +191,7 @@ class TaskEnvironment:
     @property
     def sandbox(self) -> "Sandbox":
         """The namespace of sandboxed tasks."""
-        return Sandbox(self)
+        return Sandbox(self.title)
 
     @overload
     def task(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
@@ -347,21 +335,12 @@ class TaskEnvironment:
 
     def __getstate__(self) -> dict[str, Any]:
         # Tasks come back with their own pickles: one task must not carry all others along.
-        return {**self.__dict__, "_tasks": {}}
+        return {name: getattr(self, name) for name in _PICKLED}
 
-
-class Sandbox:
-    """Tasks of restricted Python that need no process; none can be made in this version."""
-
-    def __init__(self, environment: TaskEnvironment) -> None:
-        self._environment = environment
-
-    def task(self, *args: object, **settings: object) -> NoReturn:
-        """Raise `NotSupportedError`."""
-        message = f"{self._environment.title}: sandboxed tasks are not available in this version"
-        raise NotSupportedError(message, hint="use @env.task: every task runs in a process of its own")
-
-    orchestrator = task
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._tasks = {}
+        for name, value in state.items():
+            setattr(self, name, value)
 
 
 def check_reuse(environment: TaskEnvironment, task: Task[..., Any]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from volant.authoring.caching import Cache, CacheRequest, as_cache
 from volant.authoring.documentation import Documentation
@@ -30,6 +30,9 @@ from volant.authoring.validation import (
 )
 from volant.model.errors import UnknownParameterError
 
+if TYPE_CHECKING:
+    from volant.authoring.environment import TaskEnvironment
+
 
 class Level(StrEnum):
     """Where a parameter is written, the most general first."""
@@ -37,6 +40,24 @@ class Level(StrEnum):
     ENVIRONMENT = "TaskEnvironment"
     TASK = "@env.task"
     OVERRIDE = "override()"
+
+
+class EnvironmentSettings(TypedDict, total=False):
+    """What `clone_with(name, ...)` accepts; absent and None mean: as in the original."""
+
+    image: Image | str | None
+    resources: Resources | None
+    env_vars: Mapping[str, str] | None
+    secrets: SecretRequest | None
+    depends_on: Sequence["TaskEnvironment"] | None
+    description: str | None
+    pod_template: str | PodTemplate | None
+    interruptible: bool | None
+    include: Sequence[str] | None
+    cache: CacheRequest | None
+    reusable: ReusePolicy | Literal["off"] | None
+    plugin_config: Any
+    queue: str | None
 
 
 class TaskSettings(TypedDict, total=False):

@@ -125,12 +125,16 @@ def _range(
         return None
     if not is_sequence(value):
         amount = parse(parameter, value, wanted)
+        if not amount:
+            refuse_value("Resources", parameter, value, f"{wanted}, more than 0")
         return amount, amount
     pair = items("Resources", parameter, value, wanted)
     if len(pair) != 2:
         refuse_value("Resources", parameter, pair, wanted)
     request = parse(f"the request of {parameter}", pair[0], wanted)
     limit = parse(f"the limit of {parameter}", pair[1], wanted)
+    if not limit:
+        refuse_value("Resources", f"the limit of {parameter}", pair[1], "more than 0")
     if request > limit:
         form = format_cpu if parameter == "cpu" else format_bytes
         message = f"Resources: {parameter} requests {pair[0]!r} ({form(request)}), "
