@@ -60,6 +60,9 @@ class Plan(ABC):
         return value
 
     def misfit(self, value: Any) -> Misfit:
+        cls: type[Any] = class_of(value)
+        if cls is not self.cls and cls.__qualname__ == self.cls.__qualname__:
+            return Misfit(f"found {found(value)}, wanted {self.label} of {self.cls.__module__}, which is another class")
         return Misfit(f"found {found(value)}, wanted {self.label}")
 
 

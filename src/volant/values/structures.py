@@ -82,7 +82,7 @@ class StructPlan(Plan):
             return self.read_body(source)
         if tag == NAMED_STRUCT:
             value = source.dynamic.read_named(source, self.cls)
-            if not isinstance(value, self.cls):
+            if not self.takes(class_of(value)):
                 raise Misread(f"found {found(value)}, wanted {self.label}")
             return value
         return self.read_kin(source)
