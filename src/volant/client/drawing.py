@@ -90,7 +90,8 @@ class Drawing:
                 self._console.print(f"[yellow]warning:[/] {escape(change.message)}")
 
     def ended(self, run: RunRecord, outcome: Outcome | None) -> None:
-        """Draw the last frame."""
+        """Take in how it ended; the last frame shows it."""
+        self._tally.close(run.phase)
         self._run = run
 
     def notice(self, message: str) -> None:
@@ -125,7 +126,7 @@ class Drawing:
     def _header(self) -> Text:
         run = self._run
         if run is None:
-            return Text(self._tally.summary(), style="dim")
+            return Text(self._tally.summary(), style="dim", no_wrap=True, overflow="ellipsis")
         phase = run.phase if run.phase.is_final else self._tally.phase
         sign, style = _SIGNS[phase]
         took = ((run.ended_at or self._now()) - run.created_at).total_seconds()
@@ -136,6 +137,8 @@ class Drawing:
             (phase.value.replace("_", " ").lower(), style),
             f"  {format_seconds(took)}",
             (f"  {self._tally.summary()}" if self._tally.total > 1 else "", "dim"),
+            no_wrap=True,
+            overflow="ellipsis",
         )
 
     def _cells(self, row: Row) -> tuple[Text, Text, Text, Text]:

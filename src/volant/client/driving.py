@@ -98,8 +98,12 @@ def _has_running_loop() -> bool:
 
 def _run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
     # With a factory of its own the runner leaves the thread's current loop, which is the user's, as it is.
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        return runner.run(main())
+    try:
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            return runner.run(main())
+    except KeyboardInterrupt as interrupt:
+        # Where our own code was interrupted helps nobody.
+        raise interrupt.with_traceback(None) from None
 
 
 class _Driven(Generic[R]):

@@ -44,6 +44,7 @@ class Lines:
 
     def ended(self, run: RunRecord, outcome: Outcome | None) -> None:
         """Say how it ended."""
+        self._tally.close(run.phase)
         took = f" in {format_seconds((run.ended_at - run.created_at).total_seconds())}" if run.ended_at else ""
         self._say(f"run {run.run} {run.phase.value}{took} ({self._tally.summary()})")
 

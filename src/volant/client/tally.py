@@ -73,6 +73,15 @@ class Tally:
         for change in changes:
             self._take(change)
 
+    def close(self, phase: ActionPhase) -> None:
+        """The run has ended so; what was still alive, as far as the changes told, was aborted with it."""
+        self.phase = phase
+        for live in self._live.values():
+            self._count(live, -1)
+            live.phase = ActionPhase.ABORTED
+            self._count(live, 1)
+        self._live.clear()
+
     def rows(self) -> Iterator[Row]:
         """All rows, each before its children, in the order of their first call."""
         waiting = list(reversed(self.top.children.values()))

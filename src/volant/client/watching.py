@@ -71,16 +71,21 @@ async def abort_when_left(client: Client, connection: Connection, run: RunId, re
     try:
         if connection.is_closed:
             async with client.connection() as fresh:
-                await abort_run(fresh, run, reason="aborted by the user")
+                ended = await _abort_and_look(fresh, run)
         else:
-            await abort_run(connection, run, reason="aborted by the user")
+            ended = await _abort_and_look(connection, run)
     except asyncio.CancelledError:
         reporter.notice(f"left run {run} while it was being aborted; 'volant get run {run}' shows what became of it")
         raise
     except VolantError as error:
         reporter.notice(f"run {run} could not be aborted: {error}")
     else:
-        reporter.notice(f"aborted run {run}")
+        reporter.ended(ended, None)
+
+
+async def _abort_and_look(connection: Connection, run: RunId) -> RunRecord:
+    await abort_run(connection, run, reason="aborted by the user")
+    return (await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)).run
 
 
 async def _next_engine(client: Client, run: RunId, reporter: Reporter) -> Connection:
