@@ -56,4 +56,4 @@ class Reporters:
 def _make_inline_worker(tell: Callable[[Sequence[WorkerToEngine]], None]) -> InlineWorker:
     from volant.worker.inline import InlineHost
 
-    return InlineHost(tell)
+    return InlineHost(tell, open_blobs=open_blobs)

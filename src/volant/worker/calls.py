@@ -49,13 +49,12 @@ class Call:
 class Caller:
     """One attempt, as far as its calls go."""
 
-    __slots__ = ("is_waiting", "key", "open_calls", "told")
+    __slots__ = ("is_waiting", "key", "told")
 
     def __init__(self, key: AttemptKey) -> None:
         self.key = key
         self.told = 0
         """Answers that arrived."""
-        self.open_calls = 0
         self.is_waiting = False
         """Whether the engine was told so, and has told nothing since."""
 
@@ -110,7 +109,6 @@ class Line:
     def submit(self, call: Call, message: SubmitCall) -> None:
         """Post the submission of a call, and expect its answer."""
         self._calls[call.id] = call
-        call.caller.open_calls += 1
         call.caller.is_waiting = False
         self._outbox.append(message)
 
@@ -149,13 +147,17 @@ class Line:
             return
         caller = call.caller
         caller.told += 1
-        caller.open_calls -= 1
         caller.is_waiting = False
         deliver = call.deliver
         if deliver is None:
             call.take(answer)
         else:
             deliver(call, answer)
+
+    def break_off(self, reason: str) -> None:
+        """Nobody will answer any more: refuse every open call."""
+        for number in list(self._calls):
+            self.hear(CallRefused(call=number, error="EngineGoneError", message=reason))
 
     def forget(self, caller: Caller) -> None:
         """Expect no more answers to the calls of an attempt that has ended."""

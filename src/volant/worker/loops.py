@@ -77,7 +77,7 @@ class WorkerLoop(asyncio.SelectorEventLoop):
     def _write_to_self(self) -> None:
         self.engine.wake()
 
-    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: *Ts) -> None:
         """The wake-up descriptor of signals must be a socket, so now there is one."""
         if getattr(self, "_csock", None) is None:
             super()._make_self_pipe()  # type: ignore[misc]
@@ -316,8 +316,7 @@ class LoopInbox:
             return
         self._is_due = False
         for caller in self._callers.values():
-            if caller.open_calls:
-                self._line.say_waiting(caller)
+            self._line.say_waiting(caller)
         self._callers.clear()
         self._line.flush()
 
