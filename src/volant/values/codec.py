@@ -21,7 +21,7 @@ from volant.values.cycles import find_cycle
 from volant.values.planning import Planner
 from volant.values.plans import Plan
 from volant.values.registry import Registration, Registry, check_registration
-from volant.values.wire import FORMAT_VERSION, Fault, Located, Misfit, Misread, Sink, Source
+from volant.values.wire import FORMAT_VERSION, Fault, Located, Misfit, Misread, Sink, Source, Unencodable
 
 __all__ = ["FORMAT_VERSION", "Encoded", "decode", "encode", "register"]
 
@@ -105,11 +105,11 @@ def register(
 
 def encode_plan(plan: Plan, value: object, *, where: str, name: str = "") -> Encoded:
     """As `encode`, for a plan that is known. *name* is what a path starts with."""
-    return write_payload(partial(plan.write, value), value, where=where, name=name)
+    return write_payload(partial(_write_value, plan, value, name or "value"), where=where, name=name)
 
 
-def write_payload(write: Callable[[Sink], None], value: object, *, where: str, name: str = "") -> Encoded:
-    """Seal what *write* writes; *value* is searched for cycles when it is nested too deeply."""
+def write_payload(write: Callable[[Sink], None], *, where: str, name: str = "") -> Encoded:
+    """Seal what *write* writes."""
     out = Sink(PLANNER.dynamic)
     out.append(FORMAT_VERSION)
     try:
@@ -118,8 +118,6 @@ def write_payload(write: Callable[[Sink], None], value: object, *, where: str, n
         raise ArgumentError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
     except Fault as fault:
         raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
-    except RecursionError:
-        raise ValueCodecError(f"{where}: {_too_deep(value, name)}") from None
     data = bytes(out)
     return Encoded(
         data=data,
@@ -156,6 +154,14 @@ def read_payload(read: Callable[[Source], Any], data: bytes, *, where: str, name
     return value
 
 
+def too_deep(value: object, name: str) -> str:
+    """Why encoding a value went deeper than can be."""
+    cycle = find_cycle(value)
+    if cycle is None:
+        return "found a value that is nested too deeply, wanted fewer levels than Python's recursion limit allows"
+    return f"found a value that contains itself, at {name}{cycle}"
+
+
 def place(where: str, name: str, fault: Fault) -> str:
     """Where a fault is: the thing, then the path inside it."""
     path = fault.path
@@ -179,8 +185,8 @@ def _pickled_paths(write: Callable[[Sink], None], kinds: list[type], *, where: s
     return tuple(paths)
 
 
-def _too_deep(value: object, name: str) -> str:
-    cycle = find_cycle(value)
-    if cycle is None:
-        return "found a value that is nested too deeply, wanted fewer levels than Python's recursion limit allows"
-    return f"found a value that contains itself, at {name or 'value'}{cycle}"
+def _write_value(plan: Plan, value: object, name: str, out: Sink) -> None:
+    try:
+        plan.write(value, out)
+    except RecursionError:
+        raise Unencodable(too_deep(value, name)) from None

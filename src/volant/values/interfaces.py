@@ -7,7 +7,7 @@ from typing import Any, Final, Optional, get_args, get_origin
 
 from volant.model.errors import ArgumentError, DefinitionError
 from volant.values.annotations import describe, is_unresolved, unwrap
-from volant.values.codec import PLANNER, Encoded, decode_plan, encode_plan, read_payload, write_payload
+from volant.values.codec import PLANNER, Encoded, decode_plan, encode_plan, read_payload, too_deep, write_payload
 from volant.values.plans import Plan
 from volant.values.scopes import Scope
 from volant.values.signatures import EMPTY, POSITIONAL_ONLY, Binding, Parameter, is_async, parameters_of
@@ -113,7 +113,7 @@ class Interface:
             ArgumentError: a value is not of its parameter's type.
             ValueCodecError: a value cannot be encoded at all.
         """
-        return write_payload(partial(self._write_inputs, arguments), arguments, where=self.title)
+        return write_payload(partial(self._write_inputs, arguments), where=self.title)
 
     def decode_inputs(self, data: bytes) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments to call the function with.
@@ -286,6 +286,10 @@ class Interface:
     def _write_argument(self, parameter: Parameter, plan: Plan, value: object, out: Sink) -> None:
         try:
             plan.write(value, out)
+        except RecursionError:
+            fault: Fault = Unencodable(too_deep(value, parameter.name))
+            fault.parameter = parameter.name
+            raise fault from None
         except Fault as fault:
             fault.parameter = parameter.name
             raise

@@ -259,9 +259,7 @@ class Planner:
         attributes: list[structures.Attribute] = []
         for field in dataclasses.fields(cls):
             default = structures.dataclass_default(field)
-            plan = self._field(
-                types.get(field.name, Any), default if field.default is not dataclasses.MISSING else None
-            )
+            plan = self._field(types.get(field.name, Any), None if structures.is_missing(field.default) else default)
             attributes.append(structures.attribute(field.name, plan, default))
         return structures.DataclassPlan(label, cls, attributes)
 

@@ -352,12 +352,17 @@ def computed_names(cls: type[Any]) -> frozenset[str]:
 
 def dataclass_default(field: "dataclasses.Field[Any]") -> Callable[[], Any] | None:
     """What makes the default of a field, or None."""
-    if field.default_factory is not MISSING:
+    if not is_missing(field.default_factory):
         return field.default_factory
-    if field.default is not MISSING:
+    if not is_missing(field.default):
         default = field.default
         return lambda: default
     return None
+
+
+def is_missing(value: object) -> bool:
+    """Whether this is dataclasses' `MISSING`, or a copy of it: a class that travelled by value has copies."""
+    return isinstance(value, type(MISSING))
 
 
 def _slots(cls: type[Any]) -> list[str]:
