@@ -1,0 +1,115 @@
+"""The same task gives the same result wherever it is defined and however it is run."""
+
+import sys
+
+from tests.scenarios.conftest import User, output, result
+
+PIPELINE = """
+    import asyncio
+    import json
+    import os
+    from dataclasses import dataclass
+    import volant
+
+    env = volant.TaskEnvironment(name="same", env_vars={"FLAVOUR": "salty"})
+
+    @dataclass(frozen=True)
+    class Point:
+        x: int
+        y: float
+
+    @env.task
+    async def double(point: Point) -> Point:
+        assert os.environ["FLAVOUR"] == "salty"
+        return Point(x=point.x * 2, y=point.y * 2)
+
+    @env.task
+    async def main(count: int = 3) -> list[float]:
+        points = await asyncio.gather(*(double(Point(n, n / 2)) for n in range(count)))
+        assert all(isinstance(point, Point) for point in points)
+        return [point.x + point.y for point in points]
+"""
+EXPECTED = [0.0, 3.0, 6.0]
+SHOW = """
+    if __name__ == "__main__":
+        run = volant.run(main, count=3)
+        print(json.dumps(run.outputs()[0]))
+"""
+
+
+def test_a_script_with_tasks_in_main(user: User) -> None:
+    assert result(user.python(PIPELINE + SHOW)) == EXPECTED
+
+
+def test_the_command_line(user: User) -> None:
+    path = user.write("by_command.py", PIPELINE)
+    assert output(user.volant("run", str(path), "main", "--count", "3", "-o", "json")) == EXPECTED
+
+
+def test_a_package(user: User) -> None:
+    user.write("shop/__init__.py", "")
+    user.write("shop/tasks.py", PIPELINE)
+    script = "import json, volant\nfrom shop.tasks import main\n" + SHOW.replace("    if", "if").replace(
+        "        ", "    "
+    )
+    assert result(user.python(script, name="use_package.py")) == EXPECTED
+    path = user.folder / "shop" / "tasks.py"
+    assert output(user.volant("run", str(path), "main", "-o", "json")) == EXPECTED
+
+
+def test_tasks_in_a_function_body(user: User) -> None:
+    body = "\n".join("    " + line[4:] if line.strip() else "" for line in PIPELINE.splitlines())
+    script = f"def build():\n{body}\n    return volant, json, main\n\n"
+    script += "if __name__ == '__main__':\n    volant, json, main = build()\n"
+    script += "    print(json.dumps(volant.run(main, count=3).outputs()[0]))\n"
+    assert result(user.python(script, name="nested.py")) == EXPECTED
+
+
+def test_an_unguarded_script_that_only_defines_and_runs_under_a_guard_elsewhere(user: User) -> None:
+    user.write("tasks_only.py", PIPELINE)
+    script = "import json, volant, tasks_only\nprint(json.dumps(volant.run(tasks_only.main, count=3).outputs()[0]))\n"
+    assert result(user.python(script, name="unguarded_user.py")) == EXPECTED
+
+
+def test_an_unguarded_script_is_told_about_the_guard(user: User) -> None:
+    done = user.python(PIPELINE + "\n    print(volant.run(main, count=3).outputs())\n", name="unguarded.py", ok=False)
+    assert done.returncode != 0
+    assert "__main__" in done.stderr
+    assert "NestedRunError" in done.stderr
+
+
+def test_inside_a_running_loop(user: User) -> None:
+    show = """
+    async def program():
+        run = await volant.run.aio(main, count=3)
+        print(json.dumps(run.outputs()[0]))
+
+    if __name__ == "__main__":
+        asyncio.run(program())
+    """
+    assert result(user.python(PIPELINE + show, name="looping.py")) == EXPECTED
+
+
+def test_a_repl(user: User) -> None:
+    text = user.write("typed.txt", PIPELINE + "\n    print(json.dumps(volant.run(main, count=3).outputs()[0]))\n")
+    done = user._run([sys.executable, "-c", f"exec(open({str(text)!r}).read())"], ok=True)
+    assert result(done) == EXPECTED
+
+
+def test_inline_mode(user: User) -> None:
+    show = """
+    if __name__ == "__main__":
+        run = volant.with_runcontext(mode="inline").run(main, count=3)
+        print(json.dumps(run.outputs()[0]))
+    """
+    text = PIPELINE.replace('assert os.environ["FLAVOUR"] == "salty"', "pass")
+    assert result(user.python(text + show, name="inlined.py")) == EXPECTED
+
+
+def test_outside_a_run_a_task_is_the_plain_function(user: User) -> None:
+    show = """
+    if __name__ == "__main__":
+        os.environ["FLAVOUR"] = "salty"
+        print(json.dumps(asyncio.run(main(count=3))))
+    """
+    assert result(user.python(PIPELINE + show, name="plain.py")) == EXPECTED

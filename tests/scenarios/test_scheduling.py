@@ -1,0 +1,98 @@
+"""CPU is lent by those who wait: deep trees, wide fans and sleepers all finish on two cores."""
+
+from tests.scenarios.conftest import User, result
+
+HEAD = """
+    import asyncio, json, time
+    import volant
+    env = volant.TaskEnvironment(name="deep")
+"""
+SHOW = """
+    if __name__ == "__main__":
+        print(json.dumps(volant.run(main).outputs()[0]))
+"""
+
+
+def test_recursion_fifty_tasks_deep(user: User) -> None:
+    body = """
+    @env.task
+    async def down(level: int) -> int:
+        return 0 if level == 0 else 1 + await down(level - 1)
+
+    @env.task
+    async def main() -> int:
+        return await down(50)
+    """
+    assert result(user.python(HEAD + body + SHOW, name="deep.py")) == 50
+
+
+def test_sync_recursion_fifty_tasks_deep(user: User) -> None:
+    body = """
+    @env.task
+    def down(level: int) -> int:
+        return 0 if level == 0 else 1 + down(level - 1)
+
+    @env.task
+    def main() -> int:
+        return down(50)
+    """
+    assert result(user.python(HEAD + body + SHOW, name="deep_sync.py")) == 50
+
+
+def test_ten_thousand_children_of_one_parent(user: User) -> None:
+    body = """
+    @env.task
+    async def leaf(n: int) -> int:
+        return n * 2
+
+    @env.task
+    async def main() -> int:
+        return sum(await asyncio.gather(*(leaf(n) for n in range(10_000))))
+    """
+    assert result(user.python(HEAD + body + SHOW, name="wide.py")) == 99_990_000
+
+
+def test_two_hundred_tasks_that_only_sleep_sleep_at_the_same_time(user: User) -> None:
+    # One after another on two cores they would take 200 seconds, longer than the harness waits.
+    for number, nap in enumerate(("await asyncio.sleep(2)", "time.sleep(2)")):
+        body = f"""
+    @env.task
+    async def sleeper(n: int) -> float:
+        started = time.time()
+        {nap}
+        return started
+
+    @env.task
+    async def main() -> int:
+        started = await asyncio.gather(*(sleeper(n) for n in range(200)))
+        return len(started)
+    """
+        assert result(user.python(HEAD + body + SHOW, name=f"sleepers{number}.py")) == 200
+
+
+def test_cpu_bound_tasks_run_as_many_at_a_time_as_there_are_cores(user: User) -> None:
+    body = """
+    @env.task
+    async def burn(n: int) -> tuple[float, float]:
+        started = time.time()
+        until = time.process_time() + 0.4
+        while time.process_time() < until:
+            pass
+        return started, time.time()
+
+    @env.task
+    async def main() -> int:
+        spans = await asyncio.gather(*(burn(n) for n in range(8)))
+        edges = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+        level = most = 0
+        for _, step in edges:
+            level += step
+            most = max(most, level)
+        return most
+    """
+    import os
+
+    cores = len(os.sched_getaffinity(0))
+    most = result(user.python(HEAD + body + SHOW, name="burners.py"))
+    assert isinstance(most, int)
+    assert most <= cores + 1
