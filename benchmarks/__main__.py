@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ from benchmarks import environments, reporting
 from benchmarks.model import Row, Workload
 from benchmarks.running import ROOT, measure
 from benchmarks.workloads import WORKLOADS
+
+BUSY = 1.0
+"""A load average, one minute back: somebody else was using more than a core."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,12 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     workloads = [workload for workload in WORKLOADS if workload.target in chosen]
     unavailable = install_peers(workloads)
+    load, _, _ = os.getloadavg()
     rows: list[Row] = []
     for workload in workloads:
         print(f"bench: {workload.target}, {workload.title} (rounds: {repetitions})", flush=True)
         rows += measure(workload, repetitions, unavailable)
-    file = reporting.save(rows, ROOT / "benchmarks" / "results", now=datetime.now(UTC), repetitions=repetitions)
-    print(f"\n{reporting.table(rows)}\n\nEvery sample is in {file.relative_to(ROOT)}.")
+    now = datetime.now(UTC)
+    file = reporting.save(rows, ROOT / "benchmarks" / "results", now=now, repetitions=repetitions, load=load)
+    print(f"\n{reporting.table(rows)}")
+    if load > BUSY:
+        print(f"note: the machine was busy before this began (load {load:.1f}), so no figure here is worth keeping")
+    print(f"\nEvery sample is in {file.relative_to(ROOT)}.")
     return 1 if any(row.ours.problem for row in rows) else 0
 
 

@@ -55,7 +55,7 @@ def targets(row: Row) -> str:
     return ", ".join(filter(None, said))
 
 
-def save(rows: Sequence[Row], folder: Path, *, now: datetime, repetitions: int) -> Path:
+def save(rows: Sequence[Row], folder: Path, *, now: datetime, repetitions: int, load: float) -> Path:
     """Write every sample to a new file in *folder*, with what is needed to judge it."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{now:%Y%m%dT%H%M%SZ}.json"
@@ -65,7 +65,7 @@ def save(rows: Sequence[Row], folder: Path, *, now: datetime, repetitions: int) 
         "repetitions": repetitions,
         "python": platform.python_version(),
         "machine": machine,
-        "load": os.getloadavg(),
+        "load_before": load,
         "peers": PINNED,
         "rows": [_record(row) for row in rows],
     }

@@ -51,12 +51,14 @@ def volant_run(home: Home) -> Contestant:
     return whole("volant run", VOLANT, "run", "hello.py", "main", folder=PROGRAMS, must_print="hello, world", home=home)
 
 
-BARE_FORKS = Contestant(
-    name="bare forks",
-    command=(sys.executable, "bare_forks.py", "2000"),
-    folder=PROGRAMS,
-    clock=Clock.INSIDE,
-)
+def bare_forks(count: int, figure: str) -> Contestant:
+    return Contestant(
+        name="bare forks",
+        command=(sys.executable, "bare_forks.py", str(count), figure),
+        folder=PROGRAMS,
+        clock=Clock.INSIDE,
+    )
+
 
 WORKLOADS = (
     Workload(
@@ -64,7 +66,7 @@ WORKLOADS = (
         title="2,000 actions at once, each in its own process",
         unit=Unit.PER_SECOND,
         ours=ours("fanout.py", "2000"),
-        peers=(Peer(contestant=BARE_FORKS, ratio=0.6),),
+        peers=(Peer(contestant=bare_forks(2000, "rate"), ratio=0.6),),
     ),
     Workload(
         target="P3",
@@ -72,6 +74,7 @@ WORKLOADS = (
         unit=Unit.MILLISECONDS,
         ours=ours("chain.py", "300"),
         peers=(
+            Peer(contestant=bare_forks(300, "median")),
             Peer(contestant=theirs("flyte", "flyte local", "chain", "300")),
             Peer(contestant=theirs("ray", "ray actor", "300")),
             Peer(contestant=theirs("dbos", "dbos step, sqlite", "300")),
@@ -83,7 +86,10 @@ WORKLOADS = (
         title="6,000 leaves in one run, isolated, from call to result",
         unit=Unit.SECONDS,
         ours=ours("leaves.py", "6000"),
-        peers=(Peer(contestant=theirs("flyte", "flyte local", "leaves", "6000")),),
+        peers=(
+            Peer(contestant=bare_forks(6000, "sum")),
+            Peer(contestant=theirs("flyte", "flyte local", "leaves", "6000")),
+        ),
         bound=10.0,
     ),
     Workload(
