@@ -87,12 +87,18 @@ def test_a_long_value_is_shown_shortened() -> None:
     assert len(str(caught.value)) < 120
 
 
+def test_a_large_value_is_not_shown_whole() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        encode({"rows": [list(range(100))] * 1000}, list[int])
+    assert len(str(caught.value)) < 200
+
+
 def test_a_value_whose_repr_fails_is_named_by_its_type() -> None:
     class Shy:
         def __repr__(self) -> str:
             raise RuntimeError("no")
 
-    with pytest.raises(ArgumentError, match=r"found .*Shy, wanted int"):
+    with pytest.raises(ArgumentError, match=r"found .*Shy.*, wanted int"):
         encode(Shy(), int)
 
 

@@ -86,7 +86,7 @@ def test_numpy_arrays_are_pickled_and_numpy_scalars_are_not() -> None:
         *(kind(1) for kind in (numpy.bool_, numpy.int8, numpy.uint64, numpy.float16, numpy.float32, numpy.complex64)),
         numpy.float64("nan"),
         numpy.datetime64("2024-01-01T00:00", "ns"),
-        numpy.datetime64("NaT"),
+        numpy.datetime64("NaT", "s"),
         numpy.timedelta64(5, "h"),
     ]
     for scalar in scalars:

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar, Final, ForwardRef, Literal, NotRequired, Required, TypeVar, Union
 
+from volant.model.errors import DefinitionError
+
+_MOST_WRAPPERS: Final = 64
 QUALIFIERS: Final = (Required, NotRequired, ClassVar, typing.Final)
 
 
@@ -88,11 +91,12 @@ def is_required(annotation: Any, default: bool) -> bool:
 
 def unwrap(annotation: Any) -> Any:
     """The annotation without `Annotated`, qualifiers, `NewType`, aliases and unbound type variables."""
-    while True:
+    for _ in range(_MOST_WRAPPERS):
         inner = _inner(annotation)
         if inner is annotation:
             return annotation
         annotation = inner
+    raise DefinitionError(f"the annotation {annotation!r} stands for nothing but itself, wanted a type")
 
 
 def members(annotation: Any) -> tuple[Any, ...]:

@@ -204,31 +204,44 @@ class Interface:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel with evaluated annotations: the function body that defined them stays behind."""
-        written = {each.name: each.annotation for each in self.parameters} | {_RETURN: self.return_annotation}
-        if not any(is_unresolved(annotation) for annotation in written.values()):
-            return _restored, (self.function, self.name, {})
-        return _restored, (self.function, self.name, {**self.types, _RETURN: self.returns})
+        for name, annotation in self._unevaluated().items():
+            try:
+                self._type(name, annotation)
+            except DefinitionError:
+                continue
+        return _restored, (self.function, self.name, self._types)
 
     def _settle(self) -> None:
         """Evaluate what can be evaluated while the enclosing function bodies are there; then let go of them."""
-        scope = self._scope
-        if not scope.frames:
+        if not self._scope.frames:
             return
-        written = {each.name: each.annotation for each in self.parameters} | {_RETURN: self.return_annotation}
-        for name, annotation in written.items():
-            if annotation is EMPTY or not is_unresolved(annotation):
-                continue
+        for name, annotation in self._unevaluated().items():
             try:
-                self._types[name] = scope.evaluate(annotation)
+                self._types[name] = self._scope.evaluate(annotation)
             except NameError:
-                return
-        self._scope = Scope(self.function)
+                continue
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the frames of enclosing functions once nothing is left to look up."""
+        if self._scope.frames and not self._unevaluated():
+            self._scope = Scope(self.function)
+
+    def _unevaluated(self) -> dict[str, Any]:
+        """Annotations that are still strings."""
+        written = {each.name: each.annotation for each in self.parameters} | {_RETURN: self.return_annotation}
+        return {
+            name: annotation
+            for name, annotation in written.items()
+            if name not in self._types and is_unresolved(annotation)
+        }
 
     def _type(self, name: str, annotation: Any) -> Any:
         if annotation is EMPTY:
             return Any
         if name not in self._types:
             self._types[name] = self._evaluated(name, annotation)
+            self._let_go()
         return self._types[name]
 
     def _evaluated(self, name: str, annotation: Any) -> Any:

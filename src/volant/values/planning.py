@@ -190,6 +190,8 @@ class Planner:
 
     def _class(self, annotation: Any, cls: type[Any], arguments: tuple[Any, ...]) -> Plan:
         label = describe(annotation)
+        if cls is tuple and not arguments and annotation not in (tuple, typing.Tuple):  # noqa: UP006
+            return containers.FixedTuplePlan("tuple[()]", [])
         plan = self._standard(label, cls, arguments)
         if plan is None and cls in _ABSTRACT:
             make = partial(self._concrete, arguments=arguments)
@@ -205,7 +207,7 @@ class Planner:
         if cls in quantities.FLAVOURS or cls.__module__.partition(".")[0] == "pathlib":
             return quantities.PathPlan(label, cls) if issubclass(cls, PurePath) else None
         items = [self.plan(argument) for argument in arguments if argument is not ...]
-        if cls is tuple and arguments != () and ... not in arguments and arguments != ((),):
+        if cls is tuple and arguments and ... not in arguments:
             return containers.FixedTuplePlan(label, items)
         item = items[0] if items else self.dynamic
         if cls in _SEQUENCES:

@@ -24,6 +24,7 @@ from volant.values.wire import (
     class_of,
     found,
     read_size,
+    read_text,
     write_size,
 )
 
@@ -127,7 +128,12 @@ class IntPlan(Plan):
             return tag & 127
         if tag != INT:
             return self.read_kin(source)
-        return read_int(source)
+        size = source.data[pos + 1]
+        start = pos + 2
+        if size > 127 or start + size > source.end:
+            return read_int(source)
+        source.pos = start + size
+        return int.from_bytes(source.data[start : start + size], "big", signed=True)
 
 
 class FloatPlan(Plan):
@@ -151,8 +157,10 @@ class FloatPlan(Plan):
         pos = source.pos
         if source.data[pos] != FLOAT:
             return self.read_kin(source)
-        source.pos = pos + 1
-        return _DOUBLE.unpack(source.take(8))[0]
+        if pos + 9 > source.end:
+            raise Misread("the bytes end early")
+        source.pos = pos + 9
+        return _DOUBLE.unpack_from(source.data, pos + 1)[0]
 
     def takes(self, cls: type[Any]) -> bool:
         return cls is int or issubclass(cls, float)
@@ -212,12 +220,12 @@ class StrPlan(Plan):
         if data[pos] != STR:
             return self.read_kin(source)
         size = data[pos + 1]
-        if size < 128:
-            source.pos = pos + 2
-        else:
-            source.pos = pos + 1
-            size = read_size(source)
-        return source.take(size).decode("utf-8", "surrogatepass")
+        start = pos + 2
+        if size < 128 and start + size <= source.end:
+            source.pos = start + size
+            return data[start : start + size].decode("utf-8", "surrogatepass")
+        source.pos = pos + 1
+        return read_text(source)
 
 
 class BytesPlan(Plan):

@@ -9,6 +9,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from volant.values.containers import enter
@@ -182,7 +183,7 @@ class DataclassPlan(StructPlan):
     first one was, not what its constructor would make of it.
     """
 
-    __slots__ = ("computed", "dict_fields", "slots")
+    __slots__ = ("computed", "dict_fields", "get_all", "slots")
 
     def __init__(self, label: str, cls: type[Any], attributes: Sequence[Attribute]) -> None:
         super().__init__(label, cls, attributes)
@@ -190,9 +191,16 @@ class DataclassPlan(StructPlan):
         self.slots = tuple(sorted(slots - set(self.by_name)))
         self.dict_fields = len(set(self.by_name) - slots)
         self.computed = computed_names(cls)
+        names = tuple(self.by_name)
+        self.get_all: Callable[[Any], tuple[Any, ...]] = (
+            attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
+        )
 
     def values_of(self, value: Any) -> Sequence[Any]:
-        return [getattr(value, name, MISSING) for name in self.by_name]
+        try:
+            return self.get_all(value)
+        except AttributeError:
+            return [getattr(value, name, MISSING) for name in self.by_name]
 
     def others_of(self, value: Any) -> Sequence[tuple[str, Any]]:
         state: dict[str, Any] | None = getattr(value, "__dict__", None)
@@ -227,6 +235,8 @@ class NamedTuplePlan(StructPlan):
 
     def make(self, values: dict[str, Any]) -> Any:
         items = [values[name] for name in self.by_name]
+        if any(item is MISSING for item in items):
+            raise Misread(f"found {self.label} without one of its items")
         made: Any = tuple.__new__(self.cls, items)  # pyright: ignore[reportUnknownMemberType]
         return made
 
@@ -352,10 +362,11 @@ def computed_names(cls: type[Any]) -> frozenset[str]:
 
 def dataclass_default(field: "dataclasses.Field[Any]") -> Callable[[], Any] | None:
     """What makes the default of a field, or None."""
-    if not is_missing(field.default_factory):
-        return field.default_factory
-    if not is_missing(field.default):
-        default = field.default
+    factory: Any = field.default_factory
+    default: Any = field.default
+    if not is_missing(factory):
+        return factory  # type: ignore[no-any-return]
+    if not is_missing(default):
         return lambda: default
     return None
 

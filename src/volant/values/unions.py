@@ -23,7 +23,7 @@ class Member(NamedTuple):
 class UnionPlan(Plan):
     """Values of one of several types."""
 
-    __slots__ = ("anonymous", "candidates", "members", "settled", "tags")
+    __slots__ = ("anonymous", "candidates", "members", "readers", "settled", "tags")
 
     def __init__(self, label: str, plans: Sequence[Plan], names: Sequence[str]) -> None:
         super().__init__(label)
@@ -35,6 +35,7 @@ class UnionPlan(Plan):
         self.tags = _union_tags(self.members)
         self.settled: dict[type, Member] = {}
         self.candidates: dict[type, tuple[Member, ...]] = {}
+        self.readers: dict[int, tuple[Plan, ...]] = {}
 
     def write(self, value: Any, out: Sink) -> None:
         member = self.settled.get(class_of(value))
@@ -51,10 +52,10 @@ class UnionPlan(Plan):
             source.pos += 1
             return self._labelled(read_text(source)).plan.read(source)
         faults: list[Misread] = []
-        for member in sorted(self.members, key=lambda member: not _starts(member.plan, tag)):
+        for plan in self._readers(tag):
             source.pos = start
             try:
-                return member.plan.read(source)
+                return plan.read(source)
             except Misread as fault:
                 faults.append(fault)
         raise faults[0] if len(faults) == 1 or faults[0].steps else Misread(f"{faults[0].text}, wanted {self.label}")
@@ -94,6 +95,15 @@ class UnionPlan(Plan):
                 self.settled[cls] = known[0]
         return known
 
+    def _readers(self, tag: int) -> tuple[Plan, ...]:
+        """The plans to read with: those whose own bytes start with *tag* first."""
+        known = self.readers.get(tag)
+        if known is None:
+            plans = [member.plan for member in self.members]
+            plans.sort(key=lambda plan: plan.tags is None or tag not in plan.tags)
+            known = self.readers[tag] = tuple(plans)
+        return known
+
     def _labelled(self, label: str) -> Member:
         for member in self.members:
             if member.label == label:
@@ -108,10 +118,6 @@ def _needs_label(plan: Plan, plans: Sequence[Plan]) -> bool:
 
 def _overlap(one: Plan, other: Plan) -> bool:
     return one.tags is None or other.tags is None or not one.tags.isdisjoint(other.tags)
-
-
-def _starts(plan: Plan, tag: int) -> bool:
-    return plan.tags is not None and tag in plan.tags
 
 
 def _union_tags(members: Sequence[Member]) -> frozenset[int] | None:

@@ -10,6 +10,7 @@ it. Everything else describes itself.
 """
 
 from collections.abc import Callable
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -288,15 +289,16 @@ def read_text(source: Source) -> str:
     return source.take(read_size(source)).decode("utf-8", "surrogatepass")
 
 
+_SHORT: Final = Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdeque = 4
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
+
+
 def found(value: Any) -> str:
     """How an error shows a value: its type and a short repr."""
     if value is None:
         return "None"
     cls = class_of(value)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    try:
-        text = repr(value[:80] if cls in (str, bytes, bytearray) else value)
-    except Exception:  # noqa: BLE001 - a broken __repr__ of user code must not hide the error being told
-        return name
-    text = " ".join(text.split())
-    return f"{name} {text if len(text) <= 60 else text[:57] + '...'}"
+    return f"{name} {' '.join(_SHORT.repr(value).split())}"
