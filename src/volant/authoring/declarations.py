@@ -9,7 +9,8 @@ import os
 from types import CodeType, FrameType
 from typing import Any
 
-_PACKAGE = __name__.partition(".")[0]
+_NOT_THE_USERS = frozenset({__name__.partition(".")[0], "functools", "typing"})
+"""Packages whose frames may stand between a definition and the code that makes it."""
 
 
 class Declaration:
@@ -49,7 +50,7 @@ class Declaration:
 
 
 def declared_by_caller() -> Declaration:
-    """The nearest line of the stack that is not Volant's own."""
+    """The nearest line of the stack that is the user's."""
     frame = inspect.currentframe()
     while frame is not None and _is_own(frame):
         frame = frame.f_back
@@ -65,7 +66,7 @@ def declared_by_caller() -> Declaration:
 
 
 def _is_own(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in _NOT_THE_USERS
 
 
 def _restored(file: str, line: int, qualname: str, module: str) -> Declaration:

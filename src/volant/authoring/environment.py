@@ -303,8 +303,11 @@ class TaskEnvironment:
     def _define(self, function: Callable[..., Any], settings: Mapping[str, object]) -> Task[..., Any]:
         where = f"task '{self._name}.{getattr(function, '__name__', '?')}'"
         checked = checked_settings(where, Level.TASK, settings)
-        kind = AsyncTask[..., Any] if is_async(function) else SyncTask[..., Any]
-        task: Task[..., Any] = kind(function, environment=self, settings=checked)
+        task: Task[..., Any]
+        if is_async(function):
+            task = AsyncTask(function, environment=self, settings=checked)
+        else:
+            task = SyncTask(function, environment=self, settings=checked)
         self._add(task)
         return task
 

@@ -299,6 +299,9 @@ def check_concurrency(where: str, reusable: ReusePolicy, *, is_async: bool) -> N
 def _check_function(function: object) -> None:
     if isinstance(function, Task):
         raise DefinitionTypeError(f"@env.task: {function!r} is a task already, expected a function")
+    if inspect.ismethod(function):
+        message = f"@env.task: {function.__qualname__} is a method of {type(function.__self__).__name__}, "
+        raise DefinitionError(message + "expected a function: a task cannot be a method, since it runs elsewhere")
     if not isinstance(getattr(function, "__name__", None), str):
         raise DefinitionTypeError(f"@env.task: found {function!r}, expected a function: def or async def")
     if not inspect.isfunction(function):
@@ -308,7 +311,7 @@ def _check_function(function: object) -> None:
     parameters = list(inspect.signature(function).parameters.values())
     if parameters and parameters[0].name in {"self", "cls"} and parameters[0].annotation is inspect.Parameter.empty:
         message = f"@env.task: {function.__qualname__} takes {parameters[0].name!r}, expected a function: "
-        raise DefinitionError(message + "a task cannot be a method, since it runs in another process")
+        raise DefinitionError(message + "a task cannot be a method, since it runs elsewhere")
 
 
 def _check_names(where: str, what: str, found: tuple[str, ...], names: list[str]) -> None:
