@@ -106,7 +106,7 @@ def _show(run: Run[Any], *, as_json: bool) -> int:
             print_json(run_as_json(run.record))
         return show_failure(run.record)
     if as_json:
-        print_json(run_as_json(run.record, run.outputs()))
+        print_json(run_as_json(run.record, run.outputs().as_dict()))
     else:
         print_result(run.result())
     return 0

@@ -9,7 +9,6 @@ import msgspec
 
 from volant.cli.failing import EXIT_FAILED, say_error
 from volant.client.lines import format_seconds
-from volant.client.outputs import Outputs
 from volant.model.failures import FailureKind
 from volant.model.phases import ActionPhase
 from volant.model.records import RunRecord
@@ -29,7 +28,7 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_as_text), indent=2).decode())
 
 
-def run_as_json(run: RunRecord, outputs: Outputs | None = None) -> dict[str, Any]:
+def run_as_json(run: RunRecord, outputs: dict[str, Any] | None = None) -> dict[str, Any]:
     """A run for programs."""
     shown: dict[str, Any] = {
         "run": run.run,
@@ -41,7 +40,7 @@ def run_as_json(run: RunRecord, outputs: Outputs | None = None) -> dict[str, Any
         "labels": run.labels,
     }
     if outputs is not None:
-        shown["outputs"] = outputs.named
+        shown["outputs"] = outputs
     if run.failure is not None:
         failure = run.failure
         shown["error"] = {

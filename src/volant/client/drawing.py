@@ -113,6 +113,8 @@ class Drawing:
         if self._tally.total > 1:
             room = max(3, min(_MOST_ROWS, (options.height or console.height) - 4))
             table = Table.grid(padding=(0, 2, 0, 0))
+            for _ in range(4):
+                table.add_column(no_wrap=True, overflow="ellipsis")
             for row in rows[:room]:
                 table.add_row(*self._cells(row))
             yield table

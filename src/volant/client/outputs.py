@@ -13,24 +13,20 @@ class Outputs(tuple[Any, ...]):
         """Values in order, and their names where the task gave them some."""
         made = super().__new__(cls, values)
         made._names = tuple(names) or tuple(f"o{index}" for index in range(len(values)))
+        # In the instance they win over methods of tuples: an output may be called `count` or `index`.
+        made.__dict__.update(zip(made._names, values, strict=True))
         return made
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("__") and name in self._names:
-            return self[self._names.index(name)]
         msg = f"there is no output {name!r}; the outputs are {', '.join(self._names) or 'none'}"
         raise AttributeError(msg)
 
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._names]
-
     def __repr__(self) -> str:
-        return f"Outputs({', '.join(f'{name}={value!r}' for name, value in zip(self._names, self, strict=True))})"
+        return f"Outputs({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Outputs, (tuple(self), self._names)
 
-    @property
-    def named(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The outputs by name."""
         return dict(zip(self._names, self, strict=True))
