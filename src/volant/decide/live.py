@@ -60,6 +60,7 @@ class LiveAttempt:
         "ended_at",
         "exit_status",
         "failure",
+        "held",
         "key",
         "log",
         "number",
@@ -92,6 +93,8 @@ class LiveAttempt:
         """Answers that were sent."""
         self.waits = False
         """It said that it has nothing to do."""
+        self.held: dict[CallId, LiveAction] = {}
+        """Calls that an earlier attempt of the parent cancelled; see `Stage.HELD`."""
         self.replay: Replay | None = None
         self.earlier: dict[ActionId, Earlier] = {}
         """Children of earlier attempts whose outcome is not replayed: they are executed again when asked for."""

@@ -88,6 +88,11 @@ class Placement:
         """How many attempts wait."""
         return len(self._entries)
 
+    @property
+    def has_working(self) -> bool:
+        """Whether a holder that asked for CPU has not lent it."""
+        return self.cpu_used > 0
+
     def working(self) -> list[AttemptKey]:
         """Holders that have not lent their CPU."""
         return [key for key, holder in self._holders.items() if not holder.lent]

@@ -252,6 +252,7 @@ class RunMachine:
         live.attempts = earlier.attempts
         if earlier.phase is ActionPhase.ABORTED:
             self.actions[live.id] = live
+            attempt.held[call.call] = live
             live.stage = Stage.HELD
             return []
         return self._add(live, now)
@@ -267,6 +268,7 @@ class RunMachine:
             return []
         if attempt.replay is not None and (recorded := attempt.replay.forget(call)) is not None:
             return self._recorded(key, [(recorded, call)])
+        attempt.held.pop(call, None)
         live = self.actions.get(action)
         return [] if live is None else self._abort(live, "cancelled by its caller", now)
 
@@ -282,9 +284,10 @@ class RunMachine:
         if attempt.replay is not None and (pairs := attempt.replay.waiting()):
             return self._recorded(key, pairs)
         commands: list[Command] = [Lend(key)]
-        waited_for = [self.actions[action] for action in attempt.calls.values() if action in self.actions]
-        if waited_for and all(child.stage is Stage.HELD for child in waited_for):
-            for child in waited_for:
+        if attempt.held and len(attempt.held) == len(attempt.calls):
+            # Nothing else can wake it, so what it once cancelled is executed after all.
+            held, attempt.held = attempt.held, {}
+            for child in held.values():
                 commands += self._add(child, now)
         return commands
 

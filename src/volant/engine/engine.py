@@ -66,6 +66,8 @@ _LOOK_AT_CPU = timedelta(milliseconds=20)
 """How often holders of CPU are looked at while something waits for it."""
 _REPLAY_PATIENCE = timedelta(milliseconds=100)
 """How long a parent that does not say that it waits is given before recorded outcomes are told anyway."""
+_UNHURRIED = timedelta(milliseconds=25)
+"""When changes that nobody waits for are committed at the latest."""
 _PAGE = 1000
 _ACTION_ID = re.compile("[0-9a-f]{32}")
 
@@ -127,6 +129,7 @@ class Engine:
         self._journaled_specs: set[SpecDigest] = set()
         self._after: list[tuple[LiveRun, Tell | RunFinished]] = []
         self._turn_planned = False
+        self._idle_commit: asyncio.TimerHandle | None = None
         self._broken = False
         self._background: set[asyncio.Task[None]] = set()
         self._replays: dict[AttemptKey, asyncio.Task[None]] = {}
@@ -333,7 +336,12 @@ class Engine:
         if self._broken:
             return
         self._place()
-        self._commit()
+        if self._after:
+            self._commit()
+        elif self._changed and self._idle_commit is None:
+            # Nobody waits for what changed. It goes along with the next commit that somebody waits for, and that
+            # saves a transaction for every start and every exit of a process.
+            self._idle_commit = self._loop.call_later(_UNHURRIED.total_seconds(), self._commit)
 
     # Places
 
@@ -354,7 +362,7 @@ class Engine:
         if not placement.queued:
             return
         admitted = placement.admit(can_progress=True)
-        if not admitted and not self._can_progress():
+        if not admitted and not placement.has_working and not self._can_progress():
             admitted = placement.admit(can_progress=False)
         for admission in admitted:
             self._admit(admission)
@@ -466,6 +474,8 @@ class Engine:
             self._new_specs.append(SpecRecord(spec=digest, body=body))
 
     def _commit(self) -> Receipt | None:
+        if self._broken:
+            return None
         runs: list[RunRecord] = []
         actions: list[ActionRecord] = []
         attempts: list[AttemptRecord] = []
@@ -483,6 +493,9 @@ class Engine:
             if drained.changes:
                 fed.append((live, drained.changes))
         self._changed.clear()
+        if self._idle_commit is not None:
+            self._idle_commit.cancel()
+            self._idle_commit = None
         after, self._after = self._after, []
         specs, self._new_specs = self._new_specs, []
         if not (runs or actions or attempts or changes or specs):

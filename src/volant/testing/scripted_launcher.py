@@ -69,6 +69,7 @@ class ScriptedAttempt:
         self._key = start.attempt_key
         self._calls: dict[CallId, asyncio.Future[Outcome]] = {}
         self._count = 0
+        self._only_waits = False
 
     def call(self, name: str, *, action: str, retries: int = 0) -> "asyncio.Future[Outcome]":
         """Call the task that the script *name* plays; *action* names the call within this parent."""
@@ -100,7 +101,8 @@ class ScriptedAttempt:
                 self._launcher.events.attempt_said(self._key, [CancelCall(attempt_key=self._key, call=call)])
 
     def wait(self) -> None:
-        """Say that there is nothing to do."""
+        """Say that there is nothing to do, now and after every answer."""
+        self._only_waits = True
         self._launcher.events.attempt_said(self._key, [Waiting(attempt_key=self._key, told=len(self.told))])
 
     def heard(self, message: EngineToWorker) -> None:
@@ -110,6 +112,8 @@ class ScriptedAttempt:
             future = self._calls.get(message.call)
             if future is not None and not future.done():
                 future.set_result(message.outcome)
+            if self._only_waits:
+                self.wait()
 
 
 class ScriptedLauncher:
