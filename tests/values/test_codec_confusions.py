@@ -13,7 +13,7 @@ import pytest
 
 from tests.values import sample_types as samples
 from tests.values.typed_values import identity
-from volant.model.errors import ArgumentError
+from volant.model.errors import ArgumentError, ValueCodecError
 from volant.values.codec import decode, encode
 
 NOON = datetime(2024, 3, 1, 12)
@@ -82,6 +82,23 @@ def test_the_order_in_which_a_union_is_written_changes_no_bytes() -> None:
     one, other = list[samples.Point] | list[samples.Place], list[samples.Place] | list[samples.Point]
     value = [samples.Place(1, 2)]
     assert encode(value, one).data == encode(value, other).data
+
+
+def test_bytes_from_before_a_union_grew_are_refused_where_their_member_would_be_a_guess() -> None:
+    place = encode(samples.Place(1, 2), samples.Place | None).data
+    grown = samples.Point | samples.Place | None
+    with pytest.raises(ValueCodecError, match="without the label"):
+        decode(place, grown)
+    assert decode(encode(None, samples.Place | None).data, grown) is None
+    assert decode(encode(samples.Place(1, 2), Any).data, grown) == samples.Place(1, 2)
+
+
+def test_bytes_of_a_union_are_still_read_when_members_come_or_go() -> None:
+    data = encode(samples.Place(1, 2), samples.Point | samples.Place).data
+    for annotation in (samples.Place | int, samples.Color | samples.Order | samples.Place | samples.Point):
+        assert decode(data, annotation) == samples.Place(1, 2)
+    with pytest.raises(ValueCodecError, match="found a member of a union"):
+        decode(data, samples.Place)
 
 
 def test_an_int_for_a_float_arrives_as_a_float_wherever_it_is() -> None:

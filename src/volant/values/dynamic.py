@@ -9,10 +9,8 @@ from volant.values.plans import Plan, SelfDescribing
 from volant.values.references import resolve_class
 from volant.values.structures import NamedPlan, StructPlan
 from volant.values.wire import (
-    ENUM,
     NAMED_ENUM,
     NAMED_STRUCT,
-    STRUCT,
     TAG_NAMES,
     Misread,
     Sink,
@@ -53,7 +51,7 @@ class DynamicPlan(SelfDescribing):
             return reader.read(source)
         if tag in (NAMED_STRUCT, NAMED_ENUM):
             return self.read_named(source, None)
-        if tag in (STRUCT, ENUM):
+        if tag in TAG_NAMES:
             raise Misread(f"found {TAG_NAMES[tag]}, but the annotation names none")
         raise Misread(f"found the unknown tag {tag:#04x}")
 

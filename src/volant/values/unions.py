@@ -58,6 +58,8 @@ class UnionPlan(Plan):
                 return plan.read(source)
             except Misread as fault:
                 faults.append(fault)
+        if not faults:
+            raise Misread(f"found a value without the label that tells its type, wanted {self.label}")
         raise faults[0] if len(faults) == 1 or faults[0].steps else Misread(f"{faults[0].text}, wanted {self.label}")
 
     def takes(self, cls: type[Any]) -> bool:
@@ -96,11 +98,17 @@ class UnionPlan(Plan):
         return known
 
     def _readers(self, tag: int) -> tuple[Plan, ...]:
-        """The plans to read with: those whose own bytes start with *tag* first."""
+        """The plans to read with: those whose own bytes start with *tag* first.
+
+        Members with a label never write their own bytes without it, so such bytes are of a time when
+        the union had fewer members. To guess whose they are could make an `A` of a `B`.
+        """
         known = self.readers.get(tag)
         if known is None:
-            plans = [member.plan for member in self.members]
-            plans.sort(key=lambda plan: plan.tags is None or tag not in plan.tags)
+            plans = [plan for plan, _, head in self.members if not (head and _may_start(plan, tag))]
+            if len(plans) < len(self.members):
+                plans = [plan for plan in plans if _may_start(plan, tag)]
+            plans.sort(key=lambda plan: not _may_start(plan, tag) or plan.tags is None)
             known = self.readers[tag] = tuple(plans)
         return known
 
@@ -114,6 +122,10 @@ class UnionPlan(Plan):
 def _needs_label(plan: Plan, plans: Sequence[Plan]) -> bool:
     others = (other for other in plans if other is not plan and other.anonymous)
     return plan.anonymous and any(_overlap(plan, other) for other in others)
+
+
+def _may_start(plan: Plan, tag: int) -> bool:
+    return plan.tags is None or tag in plan.tags
 
 
 def _overlap(one: Plan, other: Plan) -> bool:
