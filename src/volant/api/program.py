@@ -39,6 +39,7 @@ class Program:
         settings = settings or self.settings()
         start, self.early_start = self.early_start, None
         if start is not None and start.home != settings.home:
+            start.close()
             start = None
         return make_client(settings, reporters=self.reporters, start=start)
 

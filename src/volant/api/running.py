@@ -53,13 +53,17 @@ class RunFunction:
         mode = _executable_mode(settings, self._program.endpoint, wait=context.wait)
         client = self._program.client(settings)
         client.start_engine()
-        prepared = prepare(
-            task,
-            (args, kwargs),
-            context.for_engine(settings, mode),
-            environ=submission_environ(),
-            warnings=context.warnings,
-        )
+        try:
+            prepared = prepare(
+                task,
+                (args, kwargs),
+                context.for_engine(settings, mode),
+                environ=submission_environ(),
+                warnings=context.warnings,
+            )
+        except BaseException:
+            client.let_engine_be()
+            raise
         executed = await execute(client, prepared, wait=context.wait, mode=mode)
         return Run(client, executed.run, task=task, end=executed.end)
 

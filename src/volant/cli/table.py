@@ -73,6 +73,9 @@ def run_command_line(arguments: Sequence[str], start: EngineStart | None) -> int
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the boundary of the program: said in words, with its traceback if ours
         return report_error(error)
+    finally:
+        if program.early_start is not None:
+            program.early_start.close()
     return code if isinstance(code, int) else 0
 
 

@@ -54,6 +54,12 @@ class Client:
             return
         self._start = ensure_engine(self.settings.home, engine_environ(self.settings))
 
+    def let_engine_be(self) -> None:
+        """Nothing will be asked after all; an engine that was started leaves by itself."""
+        start, self._start = self._start, None
+        if start is not None:
+            start.close()
+
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection, None]:
         """A conversation with the engine, which is started when there is none."""

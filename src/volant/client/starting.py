@@ -46,6 +46,12 @@ class EngineStart:
         found, self._listening = self._listening, None
         return found or reach_engine(self.home)
 
+    def close(self) -> None:
+        """Let go of the connection that nobody took."""
+        found, self._listening = self._listening, None
+        if found is not None:
+            found.close()
+
     def begin(self) -> None:
         """Reach the engine, or start one."""
         self._listening = reach_engine(self.home)
