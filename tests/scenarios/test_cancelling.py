@@ -70,8 +70,9 @@ BODIES = {
     """,
     "timeout block": """
         try:
-            async with asyncio.timeout(1.5):
-                await asyncio.gather(forever(1), blocking.aio(2))
+            async with asyncio.timeout(1.5), asyncio.TaskGroup() as group:
+                group.create_task(forever(1))
+                group.create_task(blocking.aio(2))
         except TimeoutError:
             return "ok" if pids() and all(dead(pid) for pid in pids()) else "alive"
         return "no timeout"

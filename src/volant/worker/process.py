@@ -28,7 +28,7 @@ from volant.model.worker_protocol import (
     WorkerToEngine,
 )
 from volant.ports.blobs import Blobs
-from volant.worker.attempt import Attempt
+from volant.worker.attempt import Attempt, KnownTasks
 from volant.worker.calls import Call, Caller, Line, Settable
 from volant.worker.failing import AttemptFailure
 from volant.worker.loops import LoopInbox, WorkerLoop
@@ -42,78 +42,67 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(EngineToWorker).decode
 
 
-def work(
-    start: StartAttempt,
-    descriptor: int,
-    *,
-    preparation: Preparation,
-    open_blobs: Callable[[str], Blobs],
-    leave: Callable[[], None],
-) -> None:
-    """Execute an attempt and say how it ended; its last word comes after *leave* has ended what user code left over."""
-    process = _Process(descriptor, start.attempt_key)
-    outcome = _outcome(process, start, preparation, open_blobs)
-    leave()
-    # Threads of the user's are gone; what they posted last goes first.
-    process.line.post(AttemptFinished(attempt_key=start.attempt_key, outcome=outcome))
-    process.line.flush()
+class WorkerProcess:
+    """The host of the only attempt of a process.
 
+    A zygote makes it before it forks, so that a fork finds all that does not depend on the attempt.
+    """
 
-def _outcome(
-    process: "_Process", start: StartAttempt, preparation: Preparation, open_blobs: Callable[[str], Blobs]
-) -> Outcome:
-    if not preparation.imported:
-        failure = _import_here(preparation)
-        if failure is not None:
-            return Failed(failure=failure)
-    attempt = Attempt(start, host=process, caller=process.caller, open_blobs=open_blobs)
-    try:
-        attempt.prepare()
-    except AttemptFailure as failed:
-        return Failed(failure=failed.failure)
-    ambient.session = attempt.session
-    current.set(attempt.session)
-    if not attempt.is_async:
-        return attempt.run_blocking()
-    loop = WorkerLoop(process, process.caller)
-    process.main_loop = loop
-    return attempt.run_on(loop)
-
-
-def _import_here(preparation: Preparation) -> Failure | None:
-    try:
-        import_code(preparation.order)
-    except BaseException as exc:  # noqa: BLE001  # user code: the engine is told
-        return import_failure(exc)
-    return None
-
-
-class _Process:
-    """The host of the only attempt of this process."""
-
-    def __init__(self, descriptor: int, key: AttemptKey) -> None:
+    def __init__(self, preparation: Preparation, *, open_blobs: Callable[[str], Blobs]) -> None:
         self.line = Line(self._write)
-        self.caller = Caller(key)
-        self.main_loop: WorkerLoop | None = None
-        self._descriptor = descriptor
+        self.caller = Caller(AttemptKey(0))
+        self._preparation = preparation
+        self._open_blobs = open_blobs
+        self._known = KnownTasks()
+        self._loop = WorkerLoop(self, self.caller)
+        self._descriptor = -1
         self._reader = FrameReader()
         self._main = threading.get_ident()
-        self._pid = os.getpid()
         self._switching = threading.Lock()
         self._main_reads = False
         self._others_wait = False
         self._thread_reads = False
         self._inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopInbox] = weakref.WeakKeyDictionary()
+
+    def learn(self, start: StartAttempt) -> None:
+        """In the zygote: find the task of an attempt that is about to be forked, for all forks that follow."""
+        if self._preparation.imported:
+            self._known.learn(start)
+
+    def work(self, start: StartAttempt, descriptor: int, *, leave: Callable[[], None]) -> None:
+        """Execute an attempt and say how it ended; the last word comes after *leave* has ended what user code left."""
+        self._descriptor = descriptor
+        self.caller.key = start.attempt_key
         _forks.process = self
+        outcome = self._outcome(start)
+        leave()
+        # Threads of the user's are gone; what they posted last goes first.
+        self.line.post(AttemptFinished(attempt_key=start.attempt_key, outcome=outcome))
+        self.line.flush()
+
+    def _outcome(self, start: StartAttempt) -> Outcome:
+        if not self._preparation.imported:
+            failure = _import_here(self._preparation)
+            if failure is not None:
+                return Failed(failure=failure)
+        attempt = Attempt(start, host=self, caller=self.caller, open_blobs=self._open_blobs, known=self._known)
+        try:
+            attempt.prepare()
+        except AttemptFailure as failed:
+            return Failed(failure=failed.failure)
+        ambient.session = attempt.session
+        current.set(attempt.session)
+        if attempt.is_async:
+            return attempt.run_on(self._loop)
+        return attempt.run_blocking()
 
     # Host: waiting for answers
 
     def expect(self, call: Call, future: Settable) -> None:
         loop = asyncio.get_running_loop()
         call.wake = lambda: None if future.done() else future.set_result(None)
-        main_loop = self.main_loop
-        if main_loop is not None and loop is main_loop:
-            call.deliver = main_loop.engine.deliver
+        if loop is self._loop:
+            call.deliver = self._loop.engine.deliver
             return
         inbox = self._inboxes.get(loop)
         if inbox is None:
@@ -165,6 +154,7 @@ class _Process:
                 self._start_thread()
 
     def read(self) -> None:
+        """Take what the engine said; blocks while it says nothing."""
         try:
             piece = os.read(self._descriptor, _PIECE)
         except OSError:
@@ -208,13 +198,26 @@ class _Process:
         self._descriptor = -1
 
 
+def _import_here(preparation: Preparation) -> Failure | None:
+    try:
+        import_code(preparation.order)
+    except BaseException as exc:  # noqa: BLE001  # user code: the engine is told
+        return import_failure(exc)
+    return None
+
+
 class _Forks:
     """The attempt that a fork made by user code is not."""
 
-    process: _Process | None = None
+    process: WorkerProcess | None = None
 
 
 _forks = _Forks()
+
+
+def forget_process() -> None:
+    """After a rehearsal in a zygote: this process executes no attempt."""
+    _forks.process = None
 
 
 def _in_users_fork() -> None:

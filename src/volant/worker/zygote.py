@@ -41,6 +41,7 @@ from volant.ports.blobs import Blobs
 from volant.worker.forked import Fork, SignalState, be_worker
 from volant.worker.guardian import Guardian
 from volant.worker.preparing import Preparation, prepare, resumed
+from volant.worker.warming import warm_up
 
 _PIECE = 256 * 1024
 _MAX_DESCRIPTORS = 253
@@ -134,6 +135,8 @@ class _Zygote:
         self._install_signals()
         self._outbox.append(ZygoteReady(imported=preparation.imported, warning=preparation.warning))
         self._flush()
+        if preparation.imported:
+            warm_up(preparation)
         # What is here now is shared with every fork; a collection in one of them must not touch it.
         gc.collect()
         gc.freeze()
