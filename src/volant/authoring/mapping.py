@@ -29,25 +29,25 @@ C_contra = TypeVar("C_contra", contravariant=True)
 
 _Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 _OPTIONS = ("group_name", "concurrency", "return_exceptions")
-PartialOfAsync = functools.partial[Coroutine[Any, Any, R]]
+PartialOfAsync = functools.partial[Coroutine[object, None, R]]
 
 
 class OfOne(Protocol[A_contra, R_co]):
     """A task that can be called with one input."""
 
-    def aio(self, a: A_contra, /) -> Coroutine[Any, Any, R_co]: ...
+    def aio(self, a: A_contra, /) -> Coroutine[object, None, R_co]: ...
 
 
 class OfTwo(Protocol[A_contra, B_contra, R_co]):
     """A task that can be called with two inputs."""
 
-    def aio(self, a: A_contra, b: B_contra, /) -> Coroutine[Any, Any, R_co]: ...
+    def aio(self, a: A_contra, b: B_contra, /) -> Coroutine[object, None, R_co]: ...
 
 
 class OfThree(Protocol[A_contra, B_contra, C_contra, R_co]):
     """A task that can be called with three inputs."""
 
-    def aio(self, a: A_contra, b: B_contra, c: C_contra, /) -> Coroutine[Any, Any, R_co]: ...
+    def aio(self, a: A_contra, b: B_contra, c: C_contra, /) -> Coroutine[object, None, R_co]: ...
 
 
 class MapOptions(TypedDict, total=False):

@@ -182,7 +182,7 @@ class Task(Generic[P, R_co]):
         """Call the task, or outside a run its function."""
         raise NotImplementedError
 
-    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R_co]:
         """Call any task, also a sync one, from async code."""
         raise NotImplementedError
 
@@ -249,13 +249,13 @@ class Task(Generic[P, R_co]):
 class AsyncTask(Task[P, R_co]):
     """A task whose function is `async def`: a call returns an awaitable."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R_co]:
         session = current_session()
         if session is None:
-            return cast("Coroutine[Any, Any, R_co]", self.func(*args, **kwargs))
+            return cast("Coroutine[object, None, R_co]", self.func(*args, **kwargs))
         return session.call(self, self.prepare(session, args, kwargs), group=current_group())
 
-    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R_co]:
         """The same as a call."""
         return self(*args, **kwargs)
 
@@ -272,7 +272,7 @@ class SyncTask(Task[P, R_co]):
             raise SyncTaskCallInAsyncContextError(message, hint=f"await {self.func.__name__}.aio(...) instead")
         return session.call_blocking(self, self.prepare(session, args, kwargs), group=current_group())
 
-    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R_co]:
         """An awaitable of the result. Outside a run the function is called when it is awaited."""
         session = current_session()
         if session is None:
