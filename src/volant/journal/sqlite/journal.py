@@ -86,6 +86,11 @@ class SqliteJournal:
         """Why the journal takes no further commits; None while all is well."""
         return None if self._writer is None else self._writer.failure
 
+    @property
+    def is_sweeping(self) -> bool:
+        """Whether rows of runs that were deleted before the last opening are still being swept away."""
+        return self._sweeping is not None and not self._sweeping.done()
+
     def commit(self, batch: Batch) -> Receipt[None]:
         return self._open_writer().give(batch)
 

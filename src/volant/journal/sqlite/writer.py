@@ -171,12 +171,12 @@ class Writer:
             self._let_go()
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            try:
+        try:
+            if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            except sqlite3.Error as error:
-                # The lock goes with the connection; the next opening finds the last commit.
-                _log.warning("journal %s: rolling back failed: %s", self._path, error)
+        except sqlite3.Error as error:
+            # The lock goes with the connection; the next opening finds the last commit.
+            _log.warning("journal %s: rolling back failed: %s", self._path, error)
 
     def _let_go(self) -> None:
         # Closing copies the log into the database: that waits for the disk too.
