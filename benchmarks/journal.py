@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ from volant.journal.sqlite.thread import LoopThread
 from volant.model.ids import RunId
 from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
-from volant.model.records import Batch, ChangeKind
+from volant.model.records import Batch, Change, ChangeKind
 from volant.ports.journal import RunFilter
 from volant.testing.journal import START, action_id, sample_action, sample_attempt, sample_change, sample_run
 
@@ -47,7 +48,7 @@ def life(run: str, number: int, seq: Iterator[int]) -> tuple[Batch, Batch, Batch
     )
     attempt = sample_attempt(number, run=run, host="node", pid=number, log=f"runs/{run}/{number}.log")
 
-    def change(kind: ChangeKind):
+    def change(kind: ChangeKind) -> Change:
         return sample_change(next(seq), run=run, kind=kind, action=created.action, parent=created.parent, name="delays")
 
     return (
@@ -190,7 +191,9 @@ def write_layout(
     body, seq, statements, commits = rng.randbytes(150), counter(), 0.0, 0.0
     groups = -(-actions // group)
     for turn in range(groups + 2):
-        rows, attempts, changes = [], [], []
+        rows: list[dict[str, object]] = []
+        attempts: list[dict[str, object]] = []
+        changes: list[dict[str, object]] = []
         for age, phase in enumerate((1, 4, 11)):
             start = (turn - age) * group
             for number in range(max(start, 0), min(start + group, actions)) if start >= 0 else ():
@@ -217,14 +220,13 @@ def write_layout(
 
 def compare_layouts(place: Path, actions: int) -> None:
     variants: list[tuple[str, Callable[[Path], Cost]]] = [
-        (name, lambda path, layout=layout: write_layout(path, layout, actions=actions, group=200))
-        for name, layout in LAYOUTS.items()
+        (name, partial(write_layout, layout=layout, actions=actions, group=200)) for name, layout in LAYOUTS.items()
     ]
     first = LAYOUTS["integer keys (as it is)"]
     variants += [
-        ("pages of 8 KiB", lambda path: write_layout(path, first, actions=actions, group=200, page_size=8192)),
-        ("pages of 16 KiB", lambda path: write_layout(path, first, actions=actions, group=200, page_size=16384)),
-        ("execute, not executemany", lambda path: write_layout(path, first, actions=actions, group=200, many=False)),
+        ("pages of 8 KiB", partial(write_layout, layout=first, actions=actions, group=200, page_size=8192)),
+        ("pages of 16 KiB", partial(write_layout, layout=first, actions=actions, group=200, page_size=16384)),
+        ("execute, not executemany", partial(write_layout, layout=first, actions=actions, group=200, many=False)),
     ]
     base: Cost | None = None
     for number, (name, write) in enumerate(variants):
@@ -261,7 +263,7 @@ def compare_encodings() -> None:
 
 async def compare_threads(place: Path) -> None:
     """Groups of 200 rows, while the loop has work of its own all the time, in turns of some 100 us."""
-    kinds = {
+    kinds: dict[str, tuple[type[LoopThread | PlainThread], bool]] = {
         "COMMIT in a LoopThread (as it is)": (LoopThread, False),
         "COMMIT in a plain thread": (PlainThread, False),
         "all statements in a plain thread": (PlainThread, True),
@@ -318,13 +320,16 @@ async def beside_a_busy_loop(
         execute()
         commit()
 
+    def announce(done: asyncio.Event, _result: object, _error: Exception | None) -> None:
+        done.set()
+
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         done = asyncio.Event()
         began = time.perf_counter()
         if not statements_too:
             execute()
-        thread.run(both if statements_too else commit, lambda *_, done=done: done.set())
+        thread.run(both if statements_too else commit, partial(announce, done))
         while not done.is_set():
             sum(range(10_000))
             turns += 1
@@ -346,11 +351,8 @@ async def questions(place: Path, history: int) -> None:
         await journal.commit(Batch(runs=(run,)))
         for low in range(0, size, 1000):
             lives = [life(name, number, seq) for number in range(low, min(low + 1000, size))]
-            for created, running, ended in lives:
-                journal.commit(created)
-                journal.commit(running)
-                receipt = journal.commit(ended)
-            await receipt
+            receipts = [journal.commit(batch) for batches in lives for batch in batches]
+            await receipts[-1]
         await journal.commit(Batch(runs=(_replace(run, phase=ActionPhase.SUCCEEDED),)))
     print(f"  wrote {sum(sizes)} actions in {time.perf_counter() - started:.0f} s")
     long, short, middle = RunId("run-00000"), RunId("run-00001"), sizes[0] // 2
