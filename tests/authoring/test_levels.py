@@ -233,7 +233,6 @@ def test_a_spec_says_all_that_was_given() -> None:
         "pod_template",
         "interruptible",
         "queue",
-        "max_inline_io_bytes",
         "report",
         "links",
         "triggers",

@@ -40,7 +40,6 @@ _NOT_ENFORCED: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
     ("pod_template", lambda given: bool(given.get("pod_template"))),
     ("interruptible", lambda given: given.get("interruptible", False)),
     ("queue", lambda given: bool(given.get("queue"))),
-    ("max_inline_io_bytes", lambda given: "max_inline_io_bytes" in given),
     ("report", lambda given: given.get("report", False)),
     ("links", lambda given: bool(given.get("links"))),
     ("triggers", lambda given: bool(given.get("triggers"))),
