@@ -30,6 +30,7 @@ def failure_of(ended: Exit) -> Failure:
             return Failure(
                 kind=FailureKind.USER,
                 code="Signal",
+                signal=ended.signal,
                 message=f"the process crashed with {name} (signal {ended.signal})",
             )
         return Failure(
@@ -42,5 +43,6 @@ def failure_of(ended: Exit) -> Failure:
     return Failure(
         kind=FailureKind.USER,
         code="ExitCode",
+        exit_code=ended.code,
         message=f"the process ended with exit code {ended.code} before the task returned",
     )

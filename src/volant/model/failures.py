@@ -33,6 +33,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     opens it."""
     retryable: bool = True
     """False for `NonRecoverableError`."""
+    exit_code: int | None = None
+    """What the process, or `sys.exit`, ended with; for code `ExitCode`."""
+    signal: int | None = None
+    """The signal that ended the process; for code `Signal`."""
+    limit: int | None = None
+    """Bytes that were allowed; for code `OOMError`."""
+    peak: int | None = None
+    """Bytes that were seen; for code `OOMError`."""
     attempts: int = 0
     """How many attempts the action had; filled in by the engine when the action has failed for good."""
     action: str = ""

@@ -21,8 +21,6 @@ What the parent sees otherwise:
 """
 
 import os
-import re
-import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -183,32 +181,12 @@ def _of_code(failure: Failure) -> TaskError:
         return base_for(failure.kind)(message)
     if code == OOMError.__name__:
         oom = OOMError(code, message)
-        oom.limit, oom.peak = _bytes_after("limit", message), _bytes_after("peak", message)
+        oom.limit, oom.peak = failure.limit, failure.peak
         return oom
     if code in ("ExitCode", "Signal"):
         ended = TaskExitError(message)
-        ended.exit_code = _number_after("code|status", message) if code == "ExitCode" else None
-        ended.signal = _signal_in(message) if code == "Signal" else None
+        ended.exit_code, ended.signal = failure.exit_code, failure.signal
         return ended
     if code in _BY_CODE:
         return _BY_CODE[code](message)
     return TaskError(message) if failure.retryable else NonRecoverableError(message)
-
-
-def _number_after(words: str, message: str) -> int | None:
-    """The number that the sentence about a process's end gives after one of the words."""
-    found = re.search(rf"\b(?:{words})\b\D{{0,20}}?(-?\d{{1,18}})\b", message, re.IGNORECASE)
-    return int(found[1]) if found else None
-
-
-def _bytes_after(word: str, message: str) -> int | None:
-    found = re.search(rf"\b{word}\b\D{{0,20}}?(\d{{1,18}}) (?:bytes|B)\b", message, re.IGNORECASE)
-    return int(found[1]) if found else None
-
-
-def _signal_in(message: str) -> int | None:
-    number = _number_after("signal", message)
-    if number is not None:
-        return number
-    known = signal.Signals.__members__
-    return next((int(known[word]) for word in re.findall(r"\bSIG[A-Z0-9+]+\b", message) if word in known), None)

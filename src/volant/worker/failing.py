@@ -28,7 +28,11 @@ def failure_of(exc: BaseException) -> Failure:
     if isinstance(exc, SystemExit):
         code = exit_code_of(exc)
         return msgspec.structs.replace(
-            failure, code="ExitCode", message=f"the task ended its program with exit code {code}", exception=b""
+            failure,
+            code="ExitCode",
+            message=f"the task ended its program with exit code {code}",
+            exit_code=code,
+            exception=b"",
         )
     if isinstance(exc, (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)):
         return msgspec.structs.replace(failure, exception=b"")
