@@ -31,7 +31,7 @@ from volant.decide.commands import (
 from volant.decide.live import Earlier
 from volant.decide.placement import Admission, Capacity, Placement
 from volant.decide.run_machine import RunMachine
-from volant.engine.live_run import LiveRun, ProtocolError
+from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
@@ -157,8 +157,7 @@ class Engine:
             environ=submission.environ,
             is_placed=submission.options.mode != "inline",
         )
-        known = live.learn(submission.spec, submission.spec_body, has_gpus=self.placement.capacity.gpus > 0)
-        self._journal_spec(known.digest, known.body)
+        known = self._learn(live, submission.spec, submission.spec_body)
         self.runs[record.run] = live
         self._ends[record.run] = self._loop.create_future()
         commands = machine.create(
@@ -255,8 +254,7 @@ class Engine:
                 case AttemptFinished(attempt_key=key, outcome=outcome):
                     self._finish(live, key, outcome)
                 case SpecKnown(spec=digest, body=body):
-                    live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
-                    self._journal_spec(digest, body)
+                    self._learn(live, digest, body)
                 case Warned(message=text):
                     self.warn(live, text)
                 case _:
@@ -467,6 +465,15 @@ class Engine:
         self._place()
 
     # Commits
+
+    def _learn(self, live: LiveRun, digest: SpecDigest, body: bytes) -> KnownSpec:
+        known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
+        self._journal_spec(digest, body)
+        for parameter in known.spec.not_enforced:
+            if parameter not in live.said_not_enforced:
+                live.said_not_enforced.add(parameter)
+                self.warn(live, f"{parameter} is accepted but not enforced yet; task '{known.spec.task}' gives it")
+        return known
 
     def _journal_spec(self, digest: SpecDigest, body: bytes) -> None:
         if digest not in self._journaled_specs:

@@ -75,6 +75,8 @@ class LiveRun:
         self.options = options
         self.is_placed = is_placed
         self.committed_seq = 0
+        self.said_not_enforced: set[str] = set()
+        """Parameters without an effect that were mentioned already."""
         self._base = {name: value for name, value in environ.items() if name not in _PASSING}
         self._specs: dict[SpecDigest, KnownSpec] = {}
         self._environments: dict[tuple[tuple[tuple[str, str], ...], int], Environment] = {}
