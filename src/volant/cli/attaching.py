@@ -21,7 +21,7 @@ def command(name: str) -> int:
         click.echo(f"left run {run.name}, which goes on; volant abort {run.name} ends it", err=True)
         return EXIT_INTERRUPTED
     if run.phase is not ActionPhase.SUCCEEDED:
-        return show_failure(run.record)
+        return show_failure(run)
     try:
         print_result(run.result())
     except NotSupportedError as error:

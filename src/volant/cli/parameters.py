@@ -33,9 +33,9 @@ def options_of(task: Task[..., Any]) -> list[click.Parameter]:
     return [_option(parameter, types[parameter.name]) for parameter in task.interface.parameters]
 
 
-def option_names(parameter: str) -> tuple[str, ...]:
-    """How a parameter is spelt: `--dry-run`, and `--dry_run` too."""
-    return tuple(dict.fromkeys((f"--{parameter.replace('_', '-')}", f"--{parameter}")))
+def spelt(name: str) -> str:
+    """How options are spelt: `--dry-run`, and `--dry_run` is the same."""
+    return name.replace("_", "-")
 
 
 def given_arguments(
@@ -61,19 +61,13 @@ def _key(parameter: str) -> str:
 
 
 def _option(parameter: Parameter, annotation: Any) -> click.Parameter:
-    names = option_names(parameter.name)
+    name = spelt(parameter.name).strip("-") or parameter.name
     key = _key(parameter.name)
     help_text = "required" if parameter.is_required else f"default: {_shown(parameter.default)}"
     if annotation is bool:
-        switches = [f"{name}/--no-{name.removeprefix('--')}" for name in names]
-        return click.Option([key, *switches], default=None, required=parameter.is_required, help=help_text)
-    return click.Option(
-        [key, *names],
-        type=AnnotatedType(annotation),
-        required=parameter.is_required,
-        default=None,
-        help=help_text,
-    )
+        return click.Option([key, f"--{name}/--no-{name}"], required=parameter.is_required, help=help_text)
+    kind = AnnotatedType(annotation)
+    return click.Option([key, f"--{name}"], type=kind, required=parameter.is_required, help=help_text)
 
 
 def _shown(default: object) -> str:

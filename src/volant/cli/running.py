@@ -15,7 +15,7 @@ from volant.api.runs import Run
 from volant.authoring.task import Task
 from volant.cli.failing import EXIT_FAILED, say_error
 from volant.cli.finding import FileFailed, choose_task, load_tasks
-from volant.cli.parameters import given_arguments, options_of
+from volant.cli.parameters import given_arguments, options_of, spelt
 from volant.cli.showing import print_json, print_result, run_as_json, show_failure
 from volant.client.driving import drive
 from volant.client.reporting import Silent
@@ -46,7 +46,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 @click.argument("file", metavar="FILE [TASK]")
 @click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="[TASK OPTIONS]")
 @click.pass_context
-def command(context: click.Context, file: str, rest: tuple[str, ...], **options: Any) -> int:
+def command(context: click.Context, /, file: str, rest: tuple[str, ...], **options: Any) -> int:
     """Run a task of a Python file and wait for its result.
 
     The task's parameters are options: volant run pipeline.py main --month 7. Without a TASK the file's only entrypoint
@@ -104,7 +104,7 @@ def _show(run: Run[Any], *, as_json: bool) -> int:
     if run.record.phase is not ActionPhase.SUCCEEDED:
         if as_json:
             print_json(run_as_json(run.record))
-        return show_failure(run.record)
+        return show_failure(run)
     if as_json:
         print_json(run_as_json(run.record, run.outputs().as_dict()))
     else:
@@ -131,7 +131,8 @@ def _task_command(context: click.Context, file: str, task: Task[..., Any]) -> cl
         if isinstance(option, click.Option) and not taken.intersection((*option.opts, *option.secondary_opts))
     ]
     text = task.docs.description or f"Run task {task.name}."
-    return RichCommand(name=task.short_name, params=[*own, *ours], help=text, context_settings=_HELP)
+    context_settings = {**_HELP, "token_normalize_func": spelt}
+    return RichCommand(name=task.short_name, params=[*own, *ours], help=text, context_settings=context_settings)
 
 
 def _list_tasks(file: str, tasks: dict[str, Task[..., Any]]) -> int:

@@ -9,11 +9,13 @@ import msgspec
 
 from volant.cli.failing import EXIT_FAILED, say_error
 from volant.client.lines import format_seconds
+from volant.client.runs import RunHandle
 from volant.model.failures import FailureKind
 from volant.model.phases import ActionPhase
 from volant.model.records import RunRecord
 
 _WIDTH = 100
+_LAST_LINES = 20
 
 
 def print_result(value: object) -> None:
@@ -54,8 +56,9 @@ def run_as_json(run: RunRecord, outputs: dict[str, Any] | None = None) -> dict[s
     return shown
 
 
-def show_failure(run: RunRecord) -> int:
+def show_failure(handle: RunHandle[Any]) -> int:
     """Why a run did not succeed, with the traceback of the process that failed; the exit code."""
+    run = handle.record
     failure = run.failure
     if failure is None or failure.kind is FailureKind.ABORTED or run.phase is ActionPhase.ABORTED:
         reason = f": {failure.message}" if failure is not None and failure.message else ""
@@ -63,6 +66,9 @@ def show_failure(run: RunRecord) -> int:
         return EXIT_FAILED
     if failure.traceback:
         click.echo(failure.traceback.rstrip("\n") + "\n", err=True)
+    elif failure.action and (written := handle.logs(failure.action).splitlines()[-_LAST_LINES:]):
+        # A process that just ended has no traceback, but often it said why.
+        click.echo("\n".join([f"the last lines of {failure.task or run.task}:", *written, ""]), err=True)
     where = f" in task {failure.task}" if failure.task and failure.task != run.task else ""
     tries = f", after {failure.attempts} attempts" if failure.attempts > 1 else ""
     message = first_line(failure.message)

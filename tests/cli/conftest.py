@@ -1,0 +1,129 @@
+"""A person at a terminal, with a project and a home."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 100.0
+"""Seconds; nothing here takes a tenth of it unless it hangs."""
+
+PROJECT = {
+    "hello.py": """
+        import enum
+        import volant
+
+        env = volant.TaskEnvironment(name="hello")
+
+        class Colour(enum.Enum):
+            RED = "r"
+
+        @env.task
+        async def main(n: int = 1, name: str = "x", colour: Colour = Colour.RED, dry_run: bool = False) -> str:
+            "Say hello."
+            print("captured, not shown")
+            return f"{n} {name} {colour.name} {dry_run}"
+
+        @env.task
+        async def needs(number: int, numbers: list[int]) -> list[int]:
+            return [number * each for each in numbers]
+
+        @env.task
+        async def only_positional(first: int, /, second: int = 2) -> tuple[int, int]:
+            return first, second
+
+        @env.task
+        async def nothing() -> None: ...
+
+        def helper(key: str) -> str:
+            return {}[key]
+
+        @env.task
+        async def inner(key: str) -> str:
+            return helper(key)
+
+        @env.task
+        async def fails(key: str = "missing") -> str:
+            return await inner(key)
+    """,
+    "one.py": """
+        import volant
+        env = volant.TaskEnvironment(name="one")
+        @env.task
+        def single(x: float = 0.5) -> float:
+            return x * 2
+    """,
+    "entry.py": """
+        import volant
+        env = volant.TaskEnvironment(name="entry")
+        @env.task
+        async def other() -> str: return "other"
+        @env.task(entrypoint=True)
+        async def start(name: str = "run") -> str: return f"start {name}"
+    """,
+    "broken.py": """
+        import volant
+        def deeper(): raise LookupError("at import")
+        deeper()
+    """,
+    "exits.py": "raise SystemExit(3)",
+    "empty.py": "x = 1",
+    "slow.py": """
+        import asyncio, pathlib, volant
+        env = volant.TaskEnvironment(name="slow")
+        @env.task
+        async def main(mark: str) -> None:
+            pathlib.Path(mark).touch()
+            await asyncio.sleep(1000)
+    """,
+}
+
+
+class Person:
+    """Types commands in a project."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.home = home
+        self.folder = folder
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("VOLANT_")}
+        self.environ = {**kept, "VOLANT_HOME": str(home), "PYTHONWARNINGS": "error", "COLUMNS": "120"}
+
+    def types(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """What `volant ARGUMENTS` prints, and its exit code."""
+        return subprocess.run(
+            [sys.executable, "-m", "volant", *arguments],
+            capture_output=True,
+            text=True,
+            env={**self.environ, **variables},
+            cwd=self.folder,
+            timeout=PATIENCE,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def begins(self, *arguments: str) -> "subprocess.Popen[str]":
+        """The same, without waiting."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "volant", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=self.environ,
+            cwd=self.folder,
+        )
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    folder = tmp_path_factory.mktemp("project")
+    for name, text in PROJECT.items():
+        (folder / name).write_text(textwrap.dedent(text))
+    found = Person(tmp_path_factory.mktemp("h") / "home", folder)
+    yield found
+    done = found.types("engine", "stop", "--abort-runs")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,171 @@
+"""Text of the command line becomes values of the annotated types, or an error that says what is wanted."""
+
+import contextlib
+import enum
+import json
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from volant.cli.values import BadText, label, parse
+
+
+class Colour(enum.Enum):
+    RED = "r"
+    GREEN = "g"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Named(NamedTuple):
+    a: int
+    b: str
+
+
+class Typed(TypedDict):
+    a: int
+
+
+class Model(BaseModel):
+    points: list[Point]
+
+
+Metres = NewType("Metres", float)
+
+
+@pytest.mark.parametrize(
+    ("text", "annotation", "value"),
+    [
+        ("7", int, 7),
+        ("-7", int, -7),
+        ("1_000", int, 1000),
+        ("1e3", float, 1000.0),
+        ("1+2j", complex, 1 + 2j),
+        ("text", str, "text"),
+        ("", str, ""),
+        ("7", str, "7"),
+        ("ä", bytes, "ä".encode()),
+        ("yes", bool, True),
+        ("off", bool, False),
+        ("1.10", Decimal, Decimal("1.10")),
+        ("1/3", Fraction, Fraction(1, 3)),
+        ("a/b", Path, Path("a/b")),
+        ("2026-01-02", date, date(2026, 1, 2)),
+        ("2026-01-02T03:04+02:00", datetime, datetime.fromisoformat("2026-01-02T03:04+02:00")),
+        ("03:04", time, time(3, 4)),
+        ("90s", timedelta, timedelta(seconds=90)),
+        ("12345678-1234-5678-1234-567812345678", UUID, UUID("12345678-1234-5678-1234-567812345678")),
+        ("RED", Colour, Colour.RED),
+        ("red", Colour, Colour.RED),
+        ("g", Colour, Colour.GREEN),
+        ("HIGH", Level, Level.HIGH),
+        ("2", Level, Level.HIGH),
+        ("b", Literal["a", "b"], "b"),
+        ("2", Literal[1, 2], 2),
+        ("5", Optional[int], 5),  # noqa: UP045
+        ("null", int | None, None),
+        ("none", str | None, "none"),
+        ("5", int | str, 5),
+        ("x", int | str, "x"),
+        ("5", str | int, 5),
+        ("1.5", int | float, 1.5),
+        ("1.5", Annotated[float, "seconds"], 1.5),
+        ("1.5", Metres, 1.5),
+        ("[1, 2]", list[int], [1, 2]),
+        ("[1, 2]", tuple[int, ...], (1, 2)),
+        ("[1, 2]", set[int], {1, 2}),
+        ('{"a": [1.5]}', dict[str, list[float]], {"a": [1.5]}),
+        ('{"x": 1}', Point, Point(1)),
+        ('{"a": 1}', Typed, {"a": 1}),
+        ('["r"]', list[Colour], [Colour.RED]),
+        ('["2026-01-02"]', list[date], [date(2026, 1, 2)]),
+        ('{"points": [{"x": 1, "y": 2}]}', Model, Model(points=[Point(1, 2)])),
+        ('[{"points": []}]', list[Model], [Model(points=[])]),
+        ("[1]", Any, [1]),
+        ("plain", Any, "plain"),
+    ],
+)
+def test_text_becomes_a_value(text: str, annotation: Any, value: object) -> None:
+    found = parse(text, annotation)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "annotation", "wanted"),
+    [
+        ("x", int, "'x' is not a valid integer"),
+        ("1.5", int, "not a valid integer"),
+        ("", float, "not a valid number"),
+        ("perhaps", bool, "'perhaps' is not true or false"),
+        ("1,5", Decimal, "not a valid decimal"),
+        ("1/0", Fraction, "not a valid fraction"),
+        ("2026-13-01", date, "not a valid date"),
+        ("-5s", timedelta, "is not seconds such as"),
+        ("blue", Colour, "'blue' is not one of RED, GREEN"),
+        ("c", Literal["a", "b"], "'c' is not one of a, b"),
+        ("x", int | float, "not a valid integer; .* not a valid number"),
+        ("[1, 'x']", list[int], r"is not JSON for list\[int\]"),
+        ('["x"]', list[int], r"is not JSON for list\[int\]"),
+        ("5", list[int], r"is not JSON for list\[int\]"),
+        ('{"y": 1}', Point, "is not JSON for Point"),
+        ('{"points": [{"x": "a"}]}', Model, r"is not JSON for Model: points\.0\.x"),
+    ],
+)
+def test_text_that_is_no_value_is_refused(text: str, annotation: Any, wanted: str) -> None:
+    with pytest.raises(BadText, match=wanted):
+        parse(text, annotation)
+
+
+@given(st.integers() | st.floats(allow_nan=False) | st.booleans() | st.dates() | st.decimals(allow_nan=False))
+def test_what_python_writes_is_read_back(value: object) -> None:
+    assert parse(str(value), type(value)) == value
+
+
+@given(
+    st.lists(st.integers(-(2**53), 2**53)), st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False))
+)
+def test_json_is_read_back(numbers: list[int], table: dict[str, float]) -> None:
+    assert parse(json.dumps(numbers), list[int]) == numbers
+    assert parse(json.dumps(table), dict[str, float]) == table
+
+
+@given(st.text(), st.sampled_from([int, float, bool, date, list[int], Point, Colour, int | None, Model]))
+def test_any_text_is_a_value_or_is_refused(text: str, annotation: Any) -> None:
+    with contextlib.suppress(BadText):
+        assert parse(text, annotation) is not BadText
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (int, "integer"),
+        (int | None, "integer"),
+        (int | str, "integer|text"),
+        (Colour, "RED|GREEN"),
+        (Literal[1, "a"], "1|a"),
+        (list[int], "json"),
+        (Any, "text or json"),
+        (Metres, "number"),
+    ],
+)
+def test_the_help_says_what_is_wanted(annotation: Any, text: str) -> None:
+    assert label(annotation) == text
