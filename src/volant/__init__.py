@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from volant.authoring.caching import (
         VersionParameters as VersionParameters,
     )
+    from volant.authoring.context import ctx as ctx
+    from volant.authoring.context import group as group
     from volant.authoring.documentation import Documentation as Documentation
     from volant.authoring.environment import TaskEnvironment as TaskEnvironment
     from volant.authoring.images import Image as Image
     from volant.authoring.links import Link as Link
     from volant.authoring.links import URLLink as URLLink
+    from volant.authoring.mapping import map as map
     from volant.authoring.plugins import TaskPlugin as TaskPlugin
     from volant.authoring.plugins import register_plugin as register_plugin
     from volant.authoring.pods import PodTemplate as PodTemplate
+    from volant.authoring.resolvers import DefaultResolver as DefaultResolver
     from volant.authoring.resolvers import TaskResolver as TaskResolver
     from volant.authoring.resources import GPU as GPU
     from volant.authoring.resources import TPU as TPU
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from volant.authoring.triggers import Cron as Cron
     from volant.authoring.triggers import FixedRate as FixedRate
     from volant.authoring.triggers import Trigger as Trigger
+    from volant.authoring.triggers import TriggerTime as TriggerTime
+    from volant.kit.logs import logger as logger
     from volant.kit.version import VERSION as __version__
     from volant.model.phases import ActionPhase as ActionPhase
 
@@ -59,6 +65,7 @@ _HOMES = {
     "CachePolicy": "volant.authoring.caching",
     "CacheRequest": "volant.authoring.caching",
     "Cron": "volant.authoring.triggers",
+    "DefaultResolver": "volant.authoring.resolvers",
     "Device": "volant.authoring.resources",
     "Documentation": "volant.authoring.documentation",
     "FixedRate": "volant.authoring.triggers",
@@ -80,10 +87,15 @@ _HOMES = {
     "TaskResolver": "volant.authoring.resolvers",
     "Timeout": "volant.authoring.timeouts",
     "Trigger": "volant.authoring.triggers",
+    "TriggerTime": "volant.authoring.triggers",
     "URLLink": "volant.authoring.links",
     "VersionParameters": "volant.authoring.caching",
+    "ctx": "volant.authoring.context",
+    "group": "volant.authoring.context",
     "init": "volant.api.initializing",
     "init_from_config": "volant.api.initializing",
+    "logger": "volant.kit.logs",
+    "map": "volant.authoring.mapping",
     "register_plugin": "volant.authoring.plugins",
     "run": "volant.api.running",
     "with_runcontext": "volant.api.running",
@@ -100,6 +112,7 @@ __all__ = [
     "CachePolicy",
     "CacheRequest",
     "Cron",
+    "DefaultResolver",
     "Device",
     "Documentation",
     "FixedRate",
@@ -119,11 +132,16 @@ __all__ = [
     "TaskResolver",
     "Timeout",
     "Trigger",
+    "TriggerTime",
     "URLLink",
     "VersionParameters",
     "__version__",
+    "ctx",
+    "group",
     "init",
     "init_from_config",
+    "logger",
+    "map",
     "register_plugin",
     "run",
     "with_runcontext",
