@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 from volant.journal.sqlite.thread import LoopThread
 
@@ -30,20 +31,38 @@ def test_jobs_are_done_in_order_in_another_thread_and_told_on_the_loop() -> None
     asyncio.run(body())
 
 
-def test_work_is_finished_beside_a_loop_that_never_rests() -> None:
-    """Turns of a loop too short for the interpreter to be taken from it: the thread is let in all the same."""
+def test_a_job_has_begun_when_the_loop_goes_on() -> None:
+    async def body() -> None:
+        thread = LoopThread("test", hand_over=60)
+        for _ in range(10):
+            begun, done = threading.Event(), asyncio.Event()
+            thread.run(begun.set, lambda *_, done=done: done.set())
+            # No turn of the loop, no other release of the interpreter between.
+            assert begun.is_set()
+            await done.wait()
+        thread.stop()
+
+    asyncio.run(body())
+
+
+def test_a_loop_that_never_rests_lets_the_thread_finish() -> None:
+    """The job needs the interpreter again and again; the loop does not make it wait for each time."""
 
     async def body() -> None:
-        thread = LoopThread("test")
-        for _ in range(30):
-            done = asyncio.Event()
-            thread.run(lambda: None, lambda *_, done=done: done.set())
-            turns = 0
-            while not done.is_set():
-                sum(range(2_000))
-                turns += 1
-                assert turns < 20_000, "the thread was kept waiting"
-                await asyncio.sleep(0)
+        thread = LoopThread("test", hand_over=60)
+        done = asyncio.Event()
+
+        def work() -> None:
+            for _ in range(100):
+                time.sleep(0.0001)
+
+        thread.run(work, lambda *_: done.set())
+        turns = 0
+        while not done.is_set():
+            sum(range(2_000))
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns < 100
         thread.stop()
 
     asyncio.run(body())

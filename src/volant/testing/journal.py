@@ -356,8 +356,8 @@ class JournalConformance(ABC):
     def test_a_batch_with_a_value_that_cannot_be_stored_is_refused_alone(self, tmp_path: Path) -> None:
         async def body(journal: Journal) -> None:
             await journal.commit(Batch(runs=(sample_run(),), actions=(sample_action(1),)))
-            naive = journal.commit(Batch(runs=(sample_run("naive", created_at=START.replace(tzinfo=None)),)))
             before = journal.commit(Batch(actions=(sample_action(2),), changes=(sample_change(1),)))
+            naive = journal.commit(Batch(runs=(sample_run("naive", created_at=START.replace(tzinfo=None)),)))
             short = journal.commit(
                 Batch(actions=(sample_action(3, action=ActionId("a1")),), changes=(sample_change(2),))
             )
@@ -366,10 +366,34 @@ class JournalConformance(ABC):
             assert "32 lower-case hex digits" in str(await refused(short))
             await before
             await after
+            # Nothing remembers what was refused: neither the run nor the change.
+            await refused(journal.commit(Batch(changes=(sample_change(1, run="naive"),))))
             await journal.commit(Batch(changes=(sample_change(2),)))
             assert await journal.run(RunId("naive")) is None
             found = [action for _, action in await journal.actions(RunId("r1"))]
             assert found == [sample_action(1, phase=ActionPhase.RUNNING), sample_action(2)]
+            assert [change.seq for change in await journal.changes(RunId("r1"))] == [1, 2]
+
+        self._with(tmp_path, body)
+
+    def test_of_a_batch_with_text_that_cannot_be_stored_nothing_is_there(self, tmp_path: Path) -> None:
+        spec = SpecRecord(spec=SpecDigest("5" * 64), body=b"s")
+
+        async def body(journal: Journal) -> None:
+            await journal.commit(Batch(runs=(sample_run(),), actions=(sample_action(1),)))
+            broken = Batch(
+                specs=(spec,),
+                runs=(sample_run("new"), sample_run(token=9)),
+                actions=(sample_action(1, group="g"), sample_action(2, task="\ud800")),
+            )
+            before = journal.commit(Batch(changes=(sample_change(1),)))
+            assert "cannot be stored" in str(await refused(journal.commit(broken)))
+            await before
+            assert await journal.spec(spec.spec) is None
+            assert await journal.run(RunId("new")) is None
+            assert await journal.run(RunId("r1")) == sample_run()
+            assert [action for _, action in await journal.actions(RunId("r1"))] == [sample_action(1)]
+            await journal.commit(Batch(changes=(sample_change(2),)))
 
         self._with(tmp_path, body)
 
@@ -627,6 +651,8 @@ class JournalConformance(ABC):
                 await journal.commit(batch(name))
             assert await journal.delete_run(RunId("r2")) is True
             assert await journal.delete_run(RunId("r2")) is False
+            await refused(journal.commit(Batch(changes=(sample_change(1001, run="r2"),))))
+            await refused(journal.commit(Batch(attempts=(sample_attempt(1, run="r2"),))))
             await check(journal)
 
         async def check(journal: Journal) -> None:

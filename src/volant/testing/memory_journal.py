@@ -248,14 +248,15 @@ class MemoryJournal:
 
 def _check_storable(batch: Batch) -> None:
     # The fake refuses what a database cannot hold.
-    for run in batch.runs:
-        run_row(run)
-    for action in batch.actions:
-        action_row(action, ActionBytes())
-    for attempt in batch.attempts:
-        attempt_row(attempt)
-    for change in batch.changes:
-        change_body(change, ActionBytes())
+    rows = [run_row(run) for run in batch.runs]
+    rows += [action_row(action, ActionBytes()) for action in batch.actions]
+    rows += [attempt_row(attempt) for attempt in batch.attempts]
+    rows += [(change_body(change, ActionBytes()),) for change in batch.changes]
+    rows += [(spec.spec, spec.body) for spec in batch.specs]
+    for row in rows:
+        for column in row:
+            if isinstance(column, str):
+                column.encode()
 
 
 def _age(run: RunRecord) -> Age:

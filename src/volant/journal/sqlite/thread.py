@@ -25,10 +25,14 @@ _Job = Callable[[], None]
 
 
 class LoopThread:
-    """One thread, its jobs in order; what they return is told on the loop."""
+    """One thread, its jobs in order; what they return is told on the loop.
 
-    def __init__(self, name: str) -> None:
+    *hand_over* is for how many seconds at a time the loop lets the thread have the interpreter, at most.
+    """
+
+    def __init__(self, name: str, *, hand_over: float = _HAND_OVER) -> None:
         self._loop = asyncio.get_running_loop()
+        self._patience = hand_over
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._begun = threading.Lock()
         self._done = threading.Lock()
@@ -61,7 +65,7 @@ class LoopThread:
         self._begun.acquire(blocking=False)
         self._done.acquire(blocking=False)
         self._jobs.put(job)
-        self._begun.acquire(timeout=_HAND_OVER)
+        self._begun.acquire(timeout=self._patience)
         if self._timer is None:
             self._timer = self._loop.call_later(_FIRST_PAUSE, self._hand_over, _FIRST_PAUSE)
 
@@ -70,7 +74,7 @@ class LoopThread:
         self._jobs.put(None)
 
     def _hand_over(self, pause: float) -> None:
-        done = self._done.acquire(timeout=_HAND_OVER)
+        done = self._done.acquire(timeout=self._patience)
         pause = _FIRST_PAUSE if done else min(2 * pause, _LAST_PAUSE)
         self._timer = self._loop.call_later(pause, self._hand_over, pause)
 
