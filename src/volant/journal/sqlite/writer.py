@@ -127,9 +127,9 @@ class Writer:
         refused = store(self._connection, self._heads, self._lookup, [batch for batch, _ in group])
         for _ in group:
             self._queue.popleft()
-        for index, error in refused.items():
-            _log.error("a batch was refused: %s", error)
-            group[index][1].fail(error)
+        for index, refusal in refused.items():
+            _log.error("a batch was refused: %s", refusal)
+            group[index][1].fail(refusal)
         return [(receipt, None) for index, (_, receipt) in enumerate(group) if index not in refused]
 
     def _next_group(self) -> list[tuple[Batch, Receipt[Any]]]:
