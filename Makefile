@@ -39,9 +39,11 @@ setup:
 	@$(BASE) tools/setup.py $(VENV)
 
 demo: setup
+	@echo "demo: running examples/flights/pipeline.py on every flight that left New York in 2013"
 	@$(RUN) examples/flights/pipeline.py $(ARGS)
 
 test: setup
+	@echo "test: static checks, then every test"
 	@$(RUN) tools/check.py lint types
 	@$(RUN) -m pytest $(ARGS)
 
