@@ -1,8 +1,9 @@
 """One attempt at an action: find the task, decode its inputs, run the function, encode what comes of it."""
 
 import asyncio
-import inspect
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,9 +12,8 @@ from volant.authoring.loading import load_task
 from volant.authoring.session import current
 from volant.authoring.task import Task
 from volant.model.errors import BlobError, DefinitionError
-from volant.model.failures import Failure
-from volant.model.ids import AttemptKey
-from volant.model.specs import ActionSpec
+from volant.model.ids import SpecDigest
+from volant.model.specs import ActionSpec, LoaderKind
 from volant.model.worker_protocol import Failed, Outcome, StartAttempt, Succeeded
 from volant.ports.blobs import Blobs
 from volant.worker.calls import Caller, Host
@@ -23,35 +23,103 @@ from volant.worker.session import AttemptSession, check_size
 _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 
 
+class KnownTask:
+    """A spec, and the task that it leads to."""
+
+    __slots__ = ("is_async", "spec", "task")
+
+    def __init__(self, spec: ActionSpec, task: Task[..., Any]) -> None:
+        self.spec = spec
+        self.task = task
+        self.is_async = task.interface.is_async
+
+
+class KnownTasks:
+    """Tasks by spec: a zygote looks them up once, for all of its forks."""
+
+    def __init__(self) -> None:
+        self._found: dict[SpecDigest, KnownTask | None] = {}
+
+    def get(self, spec: SpecDigest) -> KnownTask | None:
+        """What was found for a spec."""
+        return self._found.get(spec)
+
+    def learn(self, start: StartAttempt) -> None:
+        """Find the task of an attempt; one that cannot be found is left to the attempt, which says why."""
+        digest = start.spec
+        if digest in self._found:
+            return
+        found: KnownTask | None = None
+        with contextlib.suppress(Exception):
+            found = find_task(_decode_spec(start.spec_body))
+            if found.spec.loader.kind is LoaderKind.RESOLVER:
+                # What a resolver of the user's does is part of the attempt.
+                found = None
+            else:
+                _build_plans(found.task)
+        self._found[digest] = found
+
+
+def find_task(spec: ActionSpec) -> KnownTask:
+    """The task of a spec.
+
+    Raises:
+        DefinitionError: the module does not have it.
+        Exception: whatever user code raises on the way.
+    """
+    loader = spec.loader
+    try:
+        return KnownTask(spec, load_task(loader))
+    except AttributeError as exc:
+        if exc.name not in loader.qualname.split("."):
+            raise
+        msg = (
+            f"task {spec.task!r} was defined in module {loader.module!r} as {loader.qualname!r}, "
+            f"but there the attribute {exc.name!r} is missing"
+        )
+        raise DefinitionError(msg) from exc
+
+
 class Attempt:
     """Made from what the engine says; `prepare` it, then run it in one of three ways."""
 
-    def __init__(self, start: StartAttempt, *, host: Host, caller: Caller, open_blobs: Callable[[str], Blobs]) -> None:
+    def __init__(
+        self,
+        start: StartAttempt,
+        *,
+        host: Host,
+        caller: Caller,
+        open_blobs: Callable[[str], Blobs],
+        known: KnownTasks,
+    ) -> None:
         self._start = start
-        self.spec = _decode_spec(start.spec_body)
-        self.session = AttemptSession(start, self.spec, caller=caller, host=host, open_blobs=open_blobs)
-        self._task: Task[..., Any] | None = None
+        self._found = known.get(start.spec)
         self._arguments: tuple[tuple[object, ...], dict[str, object]] = ((), {})
+        self.session = AttemptSession(start, caller=caller, host=host, open_blobs=open_blobs)
 
     @property
-    def key(self) -> AttemptKey:
-        return self._start.attempt_key
+    def known(self) -> KnownTask:
+        """The task; there once the attempt was prepared."""
+        assert self._found is not None
+        return self._found
 
     @property
     def is_async(self) -> bool:
         """Whether the function needs an event loop."""
-        return self._found().interface.is_async
+        return self.known.is_async
 
     def prepare(self) -> None:
-        """Load the task and decode its inputs.
+        """Find the task and decode its inputs.
 
         Raises:
             AttemptFailure: one of them cannot be done.
         """
         try:
-            self._task = self._load()
+            if self._found is None:
+                self._found = find_task(_decode_spec(self._start.spec_body))
+            self.session.spec = self._found.spec
             data = self.session.fetched(self._start.inputs)
-            self._arguments = self._task.interface.decode_inputs(data)
+            self._arguments = self._found.task.interface.decode_inputs(data)
         except BlobError as exc:
             raise AttemptFailure(system_failure_of(exc)) from exc
         except BaseException as exc:
@@ -62,7 +130,7 @@ class Attempt:
         """Call a sync function on this thread."""
         args, kwargs = self._arguments
         try:
-            value = self._found().func(*args, **kwargs)
+            value = self.known.task.func(*args, **kwargs)
         except BaseException as exc:  # noqa: BLE001  # the boundary that records the failure of user code
             return Failed(failure=failure_of(exc))
         return self._succeeded(value)
@@ -72,7 +140,7 @@ class Attempt:
         current.set(self.session)
         args, kwargs = self._arguments
         try:
-            value = await self._found().func(*args, **kwargs)
+            value = await self.known.task.func(*args, **kwargs)
         except BaseException as exc:  # noqa: BLE001  # the boundary that records the failure of user code
             return Failed(failure=failure_of(exc))
         return self._succeeded(value)
@@ -91,27 +159,10 @@ class Attempt:
             asyncio.set_event_loop(None)
             loop.close()
 
-    def _found(self) -> Task[..., Any]:
-        assert self._task is not None
-        return self._task
-
-    def _load(self) -> Task[..., Any]:
-        loader = self.spec.loader
-        try:
-            return load_task(loader)
-        except AttributeError as exc:
-            if exc.name is None or (not inspect.ismodule(exc.obj) and exc.name not in loader.qualname.split(".")):
-                raise
-            msg = (
-                f"task {self.spec.task!r} was defined in module {loader.module!r} as {loader.qualname!r}, "
-                f"but there the attribute {exc.name!r} is missing"
-            )
-            raise DefinitionError(msg) from exc
-
     def _succeeded(self, value: object) -> Outcome:
         try:
-            encoded = self._found().interface.encode_output(value)
-            check_size(encoded, self.spec, "outputs")
+            encoded = self.known.task.interface.encode_output(value)
+            check_size(encoded, self.known.spec, "outputs")
         except BaseException as exc:  # noqa: BLE001  # user code runs here: a value's own pickling, a validator
             return Failed(failure=failure_of(exc))
         if encoded.pickled:
@@ -122,9 +173,12 @@ class Attempt:
             return Failed(failure=system_failure_of(exc))
 
 
-def failed(failure: Failure) -> Outcome:
-    """The outcome of an attempt that could not be made."""
-    return Failed(failure=failure)
+def _build_plans(task: Task[..., Any]) -> None:
+    """Let the interface work out now what it works out once: every fork would do it again."""
+    interface = task.interface
+    for work_out in (partial(interface.encode_inputs, {}), partial(interface.encode_output, None)):
+        with contextlib.suppress(Exception):
+            work_out()
 
 
 def _finish(loop: asyncio.AbstractEventLoop) -> None:

@@ -4,21 +4,28 @@ One `Line` leads to the engine; it may serve several attempts of this process. W
 answer to `Line.hear`, which hands it to the one who waits: a loop's inbox, or a blocked thread.
 """
 
+import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from volant.model.ids import AttemptKey, CallId
+import msgspec
+
+from volant.model.ids import AttemptKey, CallId, SpecDigest
+from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
     CallRefused,
     CancelCall,
     ChildEnded,
+    SpecKnown,
     SubmitCall,
     Waiting,
     WorkerToEngine,
     Working,
 )
+
+_encode_spec = msgspec.msgpack.Encoder().encode
 
 Answer = ChildEnded | CallRefused
 
@@ -90,8 +97,8 @@ class Line:
         self._outbox: list[WorkerToEngine] = []
         self._calls: dict[CallId, Call] = {}
         self._numbers = itertools.count(1)
-        self.specs: set[str] = set()
-        """Digests of the specs that the engine was told."""
+        self._specs: dict[int, tuple[ActionSpec, SpecDigest]] = {}
+        self._told_specs: set[SpecDigest] = set()
 
     @property
     def has_unsent(self) -> bool:
@@ -101,6 +108,20 @@ class Line:
     def post(self, message: WorkerToEngine) -> None:
         """Say something with the next flush."""
         self._outbox.append(message)
+
+    def tell_spec(self, spec: ActionSpec) -> SpecDigest:
+        """The digest of a spec, by which calls name it; the engine is told the spec before the first of them."""
+        known = self._specs.get(id(spec))
+        if known is not None and known[0] is spec:
+            return known[1]
+        body = _encode_spec(spec)
+        digest = SpecDigest(hashlib.blake2b(body, digest_size=32).hexdigest())
+        if digest not in self._told_specs:
+            self._told_specs.add(digest)
+            self._outbox.append(SpecKnown(spec=digest, body=body))
+        # Last, so that no other thread names the spec before it was told.
+        self._specs[id(spec)] = (spec, digest)
+        return digest
 
     def new_call(self, caller: Caller) -> Call:
         """A call with a number of its own; the caller posts its submission with `submit`."""

@@ -12,18 +12,14 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
-import msgspec
-
 from volant.kit.processes import become_subreaper, has_children
 from volant.model.worker_protocol import ForkWorker, StartAttempt
-from volant.ports.blobs import Blobs
 from volant.worker.guardian import CleanExit
-from volant.worker.preparing import Preparation
-from volant.worker.process import work
+from volant.worker.process import WorkerProcess
 from volant.worker.randomness import reseed
 
 ATTEMPT_VARIABLE = "VOLANT_ATTEMPT"
@@ -35,52 +31,97 @@ _HIGH = 900
 
 Handler = Callable[[int, FrameType | None], Any]
 
-_decode_start = msgspec.msgpack.Decoder(StartAttempt).decode
+# Every page of memory that a fork writes to is copied, and Python writes wherever it runs. So what runs in each fork
+# goes the shortest way: the functions of `signal` convert numbers to enumerations and back.
+_signal: Any = sys.modules["_signal"]
 
 
 class SignalState:
     """What the zygote changed about signals, and how a fork gets back what was there before."""
 
-    def __init__(self, previous: Mapping[int, Any], mask: set[Any]) -> None:
-        self._previous = previous
-        self._mask = mask
-        self._block = frozenset(previous)
+    def __init__(self, previous: Mapping[int, Any], mask: Iterable[int]) -> None:
+        self._previous = [(int(number), _plain(handler)) for number, handler in previous.items()]
+        self._mask = [int(number) for number in mask]
+        self._block = [number for number, _ in self._previous]
 
     @classmethod
     def take(cls, handlers: Mapping[int, Handler], *, wakeup: int) -> "SignalState":
         """Install *handlers*; the number of every signal is written to *wakeup*."""
-        mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         return cls(previous, mask)
 
     def block(self) -> None:
         """Let no signal in until `unblock` or `give_back`."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._block)
+        _signal.pthread_sigmask(_BLOCK, self._block)
 
     def unblock(self) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        """Let in what came meanwhile."""
+        _signal.pthread_sigmask(_SET_MASK, self._mask)
 
     def give_back(self) -> None:
         """In a fork: the handlers that were there when the user's modules had been imported."""
-        signal.set_wakeup_fd(-1)
-        for number, handler in self._previous.items():
-            # None is a handler that was not installed from Python: it cannot be put back, so the default.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        _signal.set_wakeup_fd(-1)
+        for number, handler in self._previous:
+            _signal.signal(number, handler)
+        _signal.pthread_sigmask(_SET_MASK, self._mask)
 
 
-class Fork(msgspec.Struct, frozen=True, kw_only=True):
+def _plain(handler: Any) -> Any:
+    """A handler as the C module takes it; one that was not installed from Python is None and becomes the default."""
+    if handler is None:
+        return int(signal.SIG_DFL)
+    return int(handler) if isinstance(handler, signal.Handlers) else handler
+
+
+_BLOCK = int(signal.SIG_BLOCK)
+_SET_MASK = int(signal.SIG_SETMASK)
+
+
+class Surroundings:
+    """What is true of every fork of a zygote; found out once, before the first."""
+
+    def __init__(self) -> None:
+        # The limit may be lower than what a server usually has.
+        self.high = max(3, min(_HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64))
+        self.broken_streams = [
+            (name, descriptor)
+            for name, descriptor in (("stdout", 1), ("stderr", 2))
+            if (stream := getattr(sys, name)) is None or getattr(stream, "closed", False)
+        ]
+        finalizers: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
+        self.has_finalizers = bool(finalizers)
+        self.has_exit_handlers = atexit._ncallbacks() > 0
+        self.has_multiprocessing = "multiprocessing.util" in sys.modules
+
+
+class Fork:
     """What a fork takes along."""
 
-    order: ForkWorker
-    connection: int
-    foreign: tuple[int, ...]
-    """Descriptors of the zygote, and of workers that it has yet to fork."""
-    clean: CleanExit
-    signals: SignalState
-    preparation: Preparation
-    open_blobs: Callable[[str], Blobs]
+    __slots__ = ("clean", "connection", "foreign", "order", "signals", "start", "surroundings", "worker")
+
+    def __init__(
+        self,
+        *,
+        order: ForkWorker,
+        start: StartAttempt,
+        connection: int,
+        foreign: Iterable[int],
+        clean: CleanExit,
+        signals: SignalState,
+        surroundings: Surroundings,
+        worker: WorkerProcess,
+    ) -> None:
+        """*foreign*: descriptors of the zygote, and of workers that it has yet to fork."""
+        self.order = order
+        self.start = start
+        self.connection = connection
+        self.foreign = foreign
+        self.clean = clean
+        self.signals = signals
+        self.surroundings = surroundings
+        self.worker = worker
 
 
 def be_worker(fork: Fork) -> NoReturn:
@@ -91,12 +132,12 @@ def be_worker(fork: Fork) -> NoReturn:
         become_subreaper()
         connection = _take_descriptors(fork)
         fork.signals.give_back()
-        _forget_exit_handlers()
+        _forget_exit_handlers(fork.surroundings)
         reseed()
-        start = _decode_start(fork.order.start)
+        start = fork.start
         os.environ[ATTEMPT_VARIABLE] = f"{start.context.run}/{start.action}/{start.attempt}/{os.getpid()}"
-        work(start, connection, preparation=fork.preparation, open_blobs=fork.open_blobs, leave=_finish_program)
-        if not has_children() and _is_alone():
+        fork.worker.work(start, connection, leave=finish_program)
+        if not _may_leave_something():
             fork.clean.promise()
         code = 0
     except BaseException as exc:  # noqa: BLE001  # the end of the program; its log is the only place left
@@ -114,9 +155,9 @@ def _take_descriptors(fork: Fork) -> int:
     os.close(log)
     for descriptor in fork.foreign:
         os.close(descriptor)
-    _rebind_output()
-    high = min(_HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 8)
-    connection = fcntl.fcntl(fork.connection, fcntl.F_DUPFD_CLOEXEC, high)
+    for name, descriptor in fork.surroundings.broken_streams:
+        setattr(sys, name, _new_stream(descriptor))
+    connection = fcntl.fcntl(fork.connection, fcntl.F_DUPFD_CLOEXEC, fork.surroundings.high)
     os.close(fork.connection)
     return connection
 
@@ -130,43 +171,34 @@ def _open_log(path: str) -> int:
         return os.open(path, flags, 0o600)
 
 
-def _rebind_output() -> None:
-    """The streams of the interpreter write to descriptors 1 and 2; where user code closed or removed one, a new one."""
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        stream = getattr(sys, name)
-        if stream is None or getattr(stream, "closed", False):
-            setattr(sys, name, _new_stream(descriptor))
-
-
 def _new_stream(descriptor: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.FileIO(descriptor, "w", closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True
     )
 
 
-def _forget_exit_handlers() -> None:
+def _forget_exit_handlers(surroundings: Surroundings) -> None:
     """Exit handlers that were registered before the fork belong to the zygote, as with `multiprocessing`.
 
     One that removes a temporary folder which the user's module made would pull it from under every other fork.
     """
-    atexit._clear()
-    registry: dict[Any, Any] = getattr(weakref.finalize, "_registry", {})
-    if registry:
-        registry.clear()
+    if surroundings.has_exit_handlers:
+        atexit._clear()
+    if surroundings.has_finalizers:
+        finalize: Any = weakref.finalize
+        finalize._registry.clear()
         # The class registers itself with atexit once; that registration was just dropped.
-        weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
-    children = sys.modules.get("multiprocessing.process")
-    if children is not None:
-        children._children.clear()
-    finalizers = sys.modules.get("multiprocessing.util")
-    if finalizers is not None:
+        finalize._registered_with_atexit = False
+    if surroundings.has_multiprocessing:
+        sys.modules["multiprocessing.process"]._children.clear()
+        finalizers = sys.modules["multiprocessing.util"]
         finalizers._finalizer_registry.clear()
         finalizers._run_after_forkers()
 
 
-def _finish_program() -> None:
+def finish_program() -> None:
     """What an interpreter does at the end of a program: threads that are no daemons, exit handlers, buffers."""
-    if threading.active_count() > 1:
+    if len(threading._active) > 1:  # type: ignore[attr-defined]
         threading._shutdown()  # type: ignore[attr-defined]
     finalizers = sys.modules.get("multiprocessing.util")
     if finalizers is not None:
@@ -184,6 +216,6 @@ def flush_output() -> None:
             continue
 
 
-def _is_alone() -> bool:
-    """Whether no thread is left that could start a process after this was asked."""
-    return threading.active_count() == 1
+def _may_leave_something() -> bool:
+    """Whether there is a process that this one started, or a thread that may start one after this was asked."""
+    return len(threading._active) > 1 or has_children()  # type: ignore[attr-defined]

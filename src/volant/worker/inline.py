@@ -35,7 +35,7 @@ from volant.model.worker_protocol import (
     WorkerToEngine,
 )
 from volant.ports.blobs import Blobs
-from volant.worker.attempt import Attempt
+from volant.worker.attempt import Attempt, KnownTasks
 from volant.worker.calls import Call, Caller, Line, Settable
 from volant.worker.failing import AttemptFailure, failure_of
 from volant.worker.loops import LoopInbox
@@ -66,6 +66,7 @@ class InlineHost:
         self.line = Line(self._write)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        self._known = KnownTasks()
         self._running: dict[AttemptKey, _Running] = {}
         self._by_action: dict[ActionId, _Running] = {}
         self._queue: deque[tuple[_Running, Attempt]] = deque()
@@ -123,7 +124,7 @@ class InlineHost:
         self._running[start.attempt_key] = running
         self._by_action[start.action] = running
         self._idle.clear()
-        attempt = Attempt(start, host=self, caller=running.caller, open_blobs=self._open_blobs)
+        attempt = Attempt(start, host=self, caller=running.caller, open_blobs=self._open_blobs, known=self._known)
         try:
             attempt.prepare()
         except AttemptFailure as failed:

@@ -2,25 +2,20 @@
 
 import asyncio
 import contextlib
-import hashlib
-import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, assert_never
-
-import msgspec
 
 from volant.authoring.session import PendingCall, RunningInfo
 from volant.authoring.task import Task
 from volant.model import errors
 from volant.model.errors import CallError, InlineIOMaxBytesBreached, RunAbortedError, VolantError
-from volant.model.ids import ActionId, SpecDigest
+from volant.model.ids import TaskName
 from volant.model.payloads import Blob, Inline, Payload
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
     Aborted,
     CallRefused,
     Failed,
-    SpecKnown,
     StartAttempt,
     SubmitCall,
     Succeeded,
@@ -30,21 +25,12 @@ from volant.ports.blobs import Blobs
 from volant.values.codec import Encoded
 from volant.values.failures import decode_exception
 from volant.worker.calls import Call, Caller, Host
+from volant.worker.naming import ActionNames
 
 R = TypeVar("R")
 
-UNDIGESTABLE = "undigestable"
-"""In place of a digest, for inputs whose bytes may differ between equal values."""
 _IN_THREAD_BYTES = 1 << 20
 """Larger payloads are stored and fetched by a thread, so that the event loop goes on."""
-
-_encode_spec = msgspec.msgpack.Encoder().encode
-
-
-def child_id(parent: ActionId, task: str, digest: str | None, occurrence: int) -> ActionId:
-    """The id of an action, which follows from what asks for it: see DESIGN.md, section 5."""
-    named = f"{parent}\0{task}\0{digest or UNDIGESTABLE}\0{occurrence}"
-    return ActionId(hashlib.blake2b(named.encode(), digest_size=16).hexdigest())
 
 
 class AttemptSession:
@@ -52,32 +38,25 @@ class AttemptSession:
 
     in_traced_step = False
 
-    def __init__(
-        self, start: StartAttempt, spec: ActionSpec, *, caller: Caller, host: Host, open_blobs: Callable[[str], Blobs]
-    ) -> None:
-        context = start.context
-        self.info = RunningInfo(
-            run=context.run,
-            action=start.action,
-            parent=start.parent,
-            task=spec.task,  # type: ignore[arg-type]
-            short_name=spec.short_name,
-            attempt=start.attempt,
-            run_start_time=context.created_at,
-            mode=context.mode,
-            raw_data_path=context.raw_data_path,
-            custom_context=context.custom_context,
-        )
-        self._context = context
+    def __init__(self, start: StartAttempt, *, caller: Caller, host: Host, open_blobs: Callable[[str], Blobs]) -> None:
+        self.spec: ActionSpec | None = None
+        """Of the attempt's own task; set when it was found."""
+        self._start = start
         self._caller = caller
         self._host = host
-        self._line = host.line
         self._open_blobs = open_blobs
         self._blobs: Blobs | None = None
-        self._occurrences: dict[tuple[str, str | None], int] = {}
-        self._counting = threading.Lock()
-        self._specs: dict[int, tuple[ActionSpec, SpecDigest]] = {}
-        self._warned: set[str] = set(context.warned)
+        self._info: RunningInfo | None = None
+        self._names = ActionNames(start.action)
+        self._warned: set[str] = set()
+
+    @property
+    def info(self) -> RunningInfo:
+        """What the attempt knows about itself."""
+        if self._info is None:
+            assert self.spec is not None
+            self._info = _info(self._start, self.spec)
+        return self._info
 
     # Session
 
@@ -88,13 +67,13 @@ class AttemptSession:
         return coroutine
 
     def call_blocking(self, task: Task[..., R], arguments: dict[str, object], *, group: str | None) -> R:
-        call = self._start(task, arguments, group)
+        call = self._begin(task, arguments, group)
         self.wait_for(call)
         return self.result_of(task, call)
 
     def start_call(self, task: Task[..., R], arguments: dict[str, object], *, group: str | None) -> PendingCall[R]:
-        call = self._start(task, arguments, group)
-        self._line.flush()
+        call = self._begin(task, arguments, group)
+        self._host.line.flush()
         return _Pending(self, task, call)
 
     # Waiting
@@ -122,7 +101,7 @@ class AttemptSession:
             await future
         except asyncio.CancelledError:
             if call.answer is None:
-                self._line.cancel(call)
+                self._host.line.cancel(call)
             while call.answer is None:
                 future = loop.create_future()
                 self._host.expect(call, future)
@@ -131,7 +110,7 @@ class AttemptSession:
             raise
         except GeneratorExit:
             # The coroutine is thrown away; there is nobody left to wait.
-            self._line.cancel(call)
+            self._host.line.cancel(call)
             raise
 
     def wait_for(self, call: Call) -> None:
@@ -141,17 +120,17 @@ class AttemptSession:
             self._host.wait(call)
         except BaseException:
             # A signal handler raised: the call is abandoned.
-            self._line.cancel(call)
+            self._host.line.cancel(call)
             raise
 
     def cancel(self, call: Call) -> None:
         """Say at once that nobody waits for a call any more."""
-        self._line.cancel(call)
-        self._line.flush()
+        self._host.line.cancel(call)
+        self._host.line.flush()
 
     # Out
 
-    def _start(self, task: Task[..., Any], arguments: dict[str, object], group: str | None) -> Call:
+    def _begin(self, task: Task[..., Any], arguments: dict[str, object], group: str | None) -> Call:
         encoded, spec = self._encoded(task, arguments)
         return self._submit(task, encoded, spec, self.stored(encoded.data), group)
 
@@ -166,37 +145,19 @@ class AttemptSession:
     def _submit(
         self, task: Task[..., Any], encoded: Encoded, spec: ActionSpec, payload: Payload, group: str | None
     ) -> Call:
-        digest = self._spec_digest(spec)
-        call = self._line.new_call(self._caller)
+        digest = self._host.line.tell_spec(spec)
+        call = self._host.line.new_call(self._caller)
         message = SubmitCall(
             attempt_key=self._caller.key,
             call=call.id,
-            action=self._action_id(task.name, encoded.digest),
+            action=self._names.next(task.name, encoded.digest),
             spec=digest,
             inputs=payload,
             inputs_digest=encoded.digest,
             group=group,
         )
-        self._line.submit(call, message)
+        self._host.line.submit(call, message)
         return call
-
-    def _action_id(self, task: str, digest: str | None) -> ActionId:
-        with self._counting:
-            occurrence = self._occurrences.get((task, digest), 0)
-            self._occurrences[task, digest] = occurrence + 1
-        return child_id(self.info.action, task, digest, occurrence)
-
-    def _spec_digest(self, spec: ActionSpec) -> SpecDigest:
-        known = self._specs.get(id(spec))
-        if known is not None and known[0] is spec:
-            return known[1]
-        body = _encode_spec(spec)
-        digest = SpecDigest(hashlib.blake2b(body, digest_size=32).hexdigest())
-        self._specs[id(spec)] = (spec, digest)
-        if digest not in self._line.specs:
-            self._line.specs.add(digest)
-            self._line.post(SpecKnown(spec=digest, body=body))
-        return digest
 
     def warn_of_pickles(self, encoded: Encoded) -> None:
         """Say once what travels as a pickle."""
@@ -205,9 +166,9 @@ class AttemptSession:
 
     def warn(self, message: str) -> None:
         """Say something that the user should hear once."""
-        if message not in self._warned:
+        if message not in self._warned and message not in self._start.context.warned:
             self._warned.add(message)
-            self._line.post(Warned(attempt_key=self._caller.key, message=message))
+            self._host.line.post(Warned(attempt_key=self._caller.key, message=message))
 
     # In
 
@@ -234,19 +195,19 @@ class AttemptSession:
     def blobs(self) -> Blobs:
         """The store of large values."""
         if self._blobs is None:
-            self._blobs = self._open_blobs(self._context.blobs)
+            self._blobs = self._open_blobs(self._start.context.blobs)
         return self._blobs
 
     def stored(self, data: bytes) -> Payload:
         """The bytes as they travel: along with the message, or in the store."""
-        return Inline(data=data) if len(data) <= self._context.inline_payload_bytes else self.blobs.put(data)
+        return Inline(data=data) if len(data) <= self._start.context.inline_payload_bytes else self.blobs.put(data)
 
     def fetched(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
         return payload.data if isinstance(payload, Inline) else self.blobs.get(payload)
 
     async def _stored_meanwhile(self, data: bytes) -> Payload:
-        if len(data) < max(_IN_THREAD_BYTES, self._context.inline_payload_bytes):
+        if len(data) < max(_IN_THREAD_BYTES, self._start.context.inline_payload_bytes):
             return self.stored(data)
         return await asyncio.to_thread(self.stored, data)
 
@@ -270,6 +231,22 @@ class _Pending(PendingCall[R]):
 
     def cancel(self) -> None:
         self._session.cancel(self._call)
+
+
+def _info(start: StartAttempt, spec: ActionSpec) -> RunningInfo:
+    context = start.context
+    return RunningInfo(
+        run=context.run,
+        action=start.action,
+        parent=start.parent,
+        task=TaskName(spec.task),
+        short_name=spec.short_name,
+        attempt=start.attempt,
+        run_start_time=context.created_at,
+        mode=context.mode,
+        raw_data_path=context.raw_data_path,
+        custom_context=context.custom_context,
+    )
 
 
 def check_size(encoded: Encoded, spec: ActionSpec, direction: str) -> None:

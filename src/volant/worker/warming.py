@@ -15,12 +15,14 @@ import msgspec
 from volant.authoring.environment import TaskEnvironment
 from volant.authoring.registry import default_registry
 from volant.authoring.session import ambient
+from volant.model.code import CodeSource
 from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
 from volant.model.payloads import Inline
-from volant.model.worker_protocol import RunContext, StartAttempt
+from volant.model.worker_protocol import PrepareZygote, RunContext, StartAttempt
 from volant.ports.blobs import Blobs
+from volant.worker.forked import flush_output
 from volant.worker.preparing import Preparation
-from volant.worker.process import forget_process, work
+from volant.worker.process import WorkerProcess, forget_process
 
 _ROUNDS = 10
 """The interpreter specialises a function's bytecode at about its eighth run."""
@@ -37,8 +39,9 @@ with default_registry.isolated():
         return str(number)
 
 
-def warm_up(preparation: Preparation) -> None:
+def warm_up() -> None:
     """Execute a trivial task of each kind, several times, with nobody listening."""
+    preparation = Preparation(order=_ORDER, imported=True)
     for task in (_async_task, _sync_task):
         body = msgspec.msgpack.encode(task.spec())
         inputs = Inline(data=task.interface.encode_inputs({"number": 1}).data)
@@ -50,12 +53,15 @@ def warm_up(preparation: Preparation) -> None:
 
 
 _decode = msgspec.msgpack.Decoder(StartAttempt).decode
+_ORDER = PrepareZygote(code=CodeSource(interpreter="", package_root="", sys_path=(), cwd="", digest=""))
 
 
 def _execute(start: StartAttempt, preparation: Preparation) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     try:
-        work(start, nowhere, preparation=preparation, open_blobs=_no_blobs, leave=_nothing)
+        process = WorkerProcess(preparation, open_blobs=_no_blobs)
+        process.learn(start)
+        process.work(start, nowhere, leave=flush_output)
     finally:
         os.close(nowhere)
 
@@ -83,7 +89,3 @@ def _no_blobs(_url: str) -> Blobs:
 def _raise() -> NoReturn:
     msg = "the tasks that warm a zygote have no large values"
     raise AssertionError(msg)
-
-
-def _nothing() -> None:
-    """There are no threads and no exit handlers of the user's to wait for."""

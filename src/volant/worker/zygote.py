@@ -31,6 +31,7 @@ from volant.model.worker_protocol import (
     ForkWorker,
     LeaveZygote,
     PrepareZygote,
+    StartAttempt,
     WorkerExited,
     WorkerForked,
     ZygoteFailed,
@@ -38,9 +39,10 @@ from volant.model.worker_protocol import (
     ZygoteToEngine,
 )
 from volant.ports.blobs import Blobs
-from volant.worker.forked import Fork, SignalState, be_worker
+from volant.worker.forked import Fork, SignalState, Surroundings, be_worker
 from volant.worker.guardian import Guardian
 from volant.worker.preparing import Preparation, prepare, resumed
+from volant.worker.process import WorkerProcess
 from volant.worker.warming import warm_up
 
 _PIECE = 256 * 1024
@@ -52,6 +54,7 @@ _FORK_ERROR = "cannot fork a worker"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(EngineToZygote).decode
+_decode_start = msgspec.msgpack.Decoder(StartAttempt).decode
 
 
 def run_zygote(connection: socket.socket, *, open_blobs: Callable[[str], Blobs]) -> NoReturn:
@@ -84,6 +87,8 @@ class _Zygote:
         self._guardian = Guardian()
         self._is_leaving = False
         self._signals: SignalState | None = None
+        self._surroundings: Surroundings | None = None
+        self._worker: WorkerProcess | None = None
         self._wakeup, self._wakeup_end = -1, -1
 
     def serve(self) -> None:
@@ -135,8 +140,9 @@ class _Zygote:
         self._install_signals()
         self._outbox.append(ZygoteReady(imported=preparation.imported, warning=preparation.warning))
         self._flush()
-        if preparation.imported:
-            warm_up(preparation)
+        warm_up()
+        self._surroundings = Surroundings()
+        self._worker = WorkerProcess(preparation, open_blobs=self._open_blobs)
         # What is here now is shared with every fork; a collection in one of them must not touch it.
         gc.collect()
         gc.freeze()
@@ -213,9 +219,12 @@ class _Zygote:
                     assert_never(message)
 
     def _fork(self, order: ForkWorker) -> None:
-        assert self._preparation is not None
         assert self._signals is not None
+        assert self._surroundings is not None
+        assert self._worker is not None
         connection = self._descriptors.popleft()
+        start = _decode_start(order.start)
+        self._worker.learn(start)
         slot, clean = self._guardian.reserve()
         self._flush_output()
         # A SIGTERM for the worker that comes before it has its own handlers waits until it has.
@@ -233,12 +242,13 @@ class _Zygote:
             be_worker(
                 Fork(
                     order=order,
+                    start=start,
                     connection=connection,
                     foreign=(self._connection.fileno(), self._wakeup, self._wakeup_end, *self._descriptors),
                     clean=clean,
                     signals=self._signals,
-                    preparation=self._preparation,
-                    open_blobs=self._open_blobs,
+                    surroundings=self._surroundings,
+                    worker=self._worker,
                 )
             )
         self._signals.unblock()
