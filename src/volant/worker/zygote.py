@@ -39,7 +39,7 @@ from volant.model.worker_protocol import (
     ZygoteToEngine,
 )
 from volant.ports.blobs import Blobs
-from volant.worker.forked import Fork, SignalState, Surroundings, be_worker
+from volant.worker.forked import Fork, SignalState, Surroundings, be_worker, flush_output
 from volant.worker.guardian import Guardian
 from volant.worker.preparing import Preparation, prepare, resumed
 from volant.worker.process import WorkerProcess
@@ -141,6 +141,8 @@ class _Zygote:
         self._outbox.append(ZygoteReady(imported=preparation.imported, warning=preparation.warning))
         self._flush()
         warm_up()
+        # What is buffered at a fork would be written by both sides.
+        flush_output()
         self._surroundings = Surroundings()
         self._worker = WorkerProcess(preparation, open_blobs=self._open_blobs)
         # What is here now is shared with every fork; a collection in one of them must not touch it.
@@ -226,7 +228,6 @@ class _Zygote:
         start = _decode_start(order.start)
         self._worker.learn(start)
         slot, clean = self._guardian.reserve()
-        self._flush_output()
         # A SIGTERM for the worker that comes before it has its own handlers waits until it has.
         self._signals.block()
         try:
@@ -255,14 +256,6 @@ class _Zygote:
         os.close(connection)
         self._guardian.add(order.attempt_key, pid, slot)
         self._outbox.append(WorkerForked(attempt_key=order.attempt_key, pid=pid))
-
-    def _flush_output(self) -> None:
-        """What is buffered at a fork would be written by both sides."""
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError, AttributeError):
-                continue
 
     def _flush(self) -> None:
         if self._outbox:
