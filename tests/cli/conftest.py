@@ -73,12 +73,17 @@ PROJECT = {
     "exits.py": "raise SystemExit(3)",
     "empty.py": "x = 1",
     "slow.py": """
-        import asyncio, pathlib, volant
+        import asyncio, pathlib, signal, time, volant
         env = volant.TaskEnvironment(name="slow")
-        @env.task
+        @env.task(entrypoint=True)
         async def main(mark: str) -> None:
             pathlib.Path(mark).touch()
             await asyncio.sleep(1000)
+        @env.task
+        def stubborn(mark: str) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            pathlib.Path(mark).touch()
+            time.sleep(1000)
     """,
 }
 
@@ -90,7 +95,13 @@ class Person:
         self.home = home
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith("VOLANT_")}
-        self.environ = {**kept, "VOLANT_HOME": str(home), "PYTHONWARNINGS": "error", "COLUMNS": "120"}
+        self.environ = {
+            **kept,
+            "VOLANT_HOME": str(home),
+            "PYTHONWARNINGS": "error",
+            "VOLANT_GRACE_PERIOD": "1",
+            "COLUMNS": "120",
+        }
 
     def types(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         """What `volant ARGUMENTS` prints, and its exit code."""

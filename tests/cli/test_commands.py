@@ -141,6 +141,20 @@ class TestRun:
         assert "Traceback" not in err
         assert json.loads(person.types("get", "run", "interrupted", "-o", "json").stdout)["phase"] == "ABORTED"
 
+    def test_interrupting_twice_leaves_at_once(self, person: Person) -> None:
+        mark = person.folder / "mark-twice"
+        process = person.begins("run", "--name", "left", "slow.py", "stubborn", "--mark", str(mark))
+        until(mark.exists)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "aborting run left" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130
+        assert "left run left while it was being aborted" in err
+        until(lambda: json.loads(person.types("get", "run", "left", "-o", "json").stdout)["phase"] == "ABORTED")
+
     def test_a_client_that_is_terminated_leaves_its_run_alone(self, person: Person) -> None:
         mark = person.folder / "mark-terminate"
         process = person.begins("run", "--name", "left-alone", "slow.py", "--mark", str(mark))
@@ -161,7 +175,7 @@ class TestAttach:
 
     def test_a_result_that_cannot_be_read_here_is_said(self, person: Person) -> None:
         name = person.types("run", "--detach", "one.py").stdout.strip()
-        attached = person.types("attach", name)
+        attached = person.types("attach", name, PYTHONSAFEPATH="1")
         assert (attached.returncode, attached.stdout) == (0, "")
         assert "the result is not shown" in attached.stderr
 

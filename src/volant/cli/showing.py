@@ -71,7 +71,8 @@ def show_failure(handle: RunHandle[Any]) -> int:
         click.echo("\n".join([f"the last lines of {failure.task or run.task}:", *written, ""]), err=True)
     where = f" in task {failure.task}" if failure.task and failure.task != run.task else ""
     tries = f", after {failure.attempts} attempts" if failure.attempts > 1 else ""
-    message = first_line(failure.message)
+    # All of it stands in the traceback already, if there is one.
+    message = first_line(failure.message) if failure.traceback else failure.message.strip()
     what = f"{failure.code}: {message}" if message else failure.code
     say_error(f"run {run.run} failed{where}: {what}{tries}", f"volant get run {run.run} shows what was done")
     return EXIT_FAILED

@@ -12,7 +12,7 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from volant.model.errors import CallError
 
@@ -24,8 +24,15 @@ R = TypeVar("R")
 class both(Generic[S, P, R]):
     """Makes an async method callable both ways: `run.wait()` blocks, `await run.wait.aio()` does not."""
 
-    def __init__(self, method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> None:
+    def __init__(
+        self,
+        method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+        *,
+        is_known: Callable[[S], bool] | None = None,
+    ) -> None:
+        """*is_known* tells of an object whether the method has its answer without waiting for anything."""
         self._method = method
+        self._is_known = is_known
         self.__doc__ = method.__doc__
 
     def __set_name__(self, _owner: type, name: str) -> None:
@@ -43,19 +50,36 @@ class both(Generic[S, P, R]):
         def bound(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
             return method(instance, *args, **kwargs)
 
-        return BothWays(bound, f"{type(instance).__name__}.{self._name}", self.__doc__)
+        is_known = self._is_known is not None and self._is_known(instance)
+        return BothWays(bound, f"{type(instance).__name__}.{self._name}", self.__doc__, is_known=is_known)
+
+
+def both_when(
+    is_known: Callable[[S], bool],
+) -> Callable[[Callable[Concatenate[S, P], Coroutine[Any, Any, R]]], both[S, P, R]]:
+    """As `both`; where *is_known*, the plain call works under a running loop too, since it waits for nothing."""
+
+    def decorate(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> both[S, P, R]:
+        return both(method, is_known=is_known)
+
+    return decorate
 
 
 class BothWays(Generic[P, R]):
     """An async function with a sync face: call it to block, call `.aio` to await."""
 
-    def __init__(self, function: Callable[P, Coroutine[Any, Any, R]], name: str, doc: str | None) -> None:
+    def __init__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], name: str, doc: str | None, *, is_known: bool = False
+    ) -> None:
         self._function = function
         self._name = name
+        self._is_known = is_known
         self.__doc__ = doc
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Block until it is done."""
+        if self._is_known:
+            return _finish_at_once(self._function(*args, **kwargs))
         return drive(lambda: self._function(*args, **kwargs), name=self._name)
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
@@ -64,6 +88,17 @@ class BothWays(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<{self._name}, {self._name}.aio>"
+
+
+def _finish_at_once(coroutine: Coroutine[Any, Any, R]) -> R:
+    """What a coroutine returns that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast("R", stop.value)
+    coroutine.close()
+    msg = f"{coroutine!r} waited, though its answer was said to be known"
+    raise RuntimeError(msg)
 
 
 def drive(main: Callable[[], Coroutine[Any, Any, R]], *, name: str, anywhere: bool = False) -> R:

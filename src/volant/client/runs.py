@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from volant.authoring.task import Task
 from volant.client.client import Client
-from volant.client.driving import both, drive
+from volant.client.driving import both, both_when, drive
 from volant.client.outputs import Outputs
 from volant.client.reporting import Reporter
 from volant.client.results import error_of, find_task, outcome_of_details, outputs_of, read_log, value_of
@@ -20,6 +20,10 @@ from volant.settings.tree import Mode
 R = TypeVar("R")
 
 _PAGE = 1000
+
+
+def _has_ended(run: "RunHandle[Any]") -> bool:
+    return run.is_told
 
 
 class RunHandle(Generic[R]):
@@ -69,7 +73,7 @@ class RunHandle(Generic[R]):
         """Where to look at the run: without a server, the folder of its captured output."""
         return (logs_path(self._client.settings.home) / self._record.run).as_uri()
 
-    @both
+    @both_when(_has_ended)
     async def wait(self) -> None:
         """Wait until the run has ended, however it ends. Ctrl-C, or cancelling the call, aborts the run."""
         await self._wait(self._client.new_reporter(Mode(self._record.mode)), abort_if_left=True)
@@ -79,14 +83,14 @@ class RunHandle(Generic[R]):
         """Show the run until it has ended. Leaving does not abort it."""
         await self._wait(self._client.new_reporter(Mode(self._record.mode)), abort_if_left=False)
 
-    @both
+    @both_when(_has_ended)
     async def done(self) -> bool:
         """Whether the run has ended."""
         if not self._record.phase.is_final:
             await self._refresh()
         return self._record.phase.is_final
 
-    @both
+    @both_when(_has_ended)
     async def outputs(self) -> Outputs:
         """What the root task returned, in a tuple with names, once the run has ended.
 
@@ -95,7 +99,7 @@ class RunHandle(Generic[R]):
         """
         return outputs_of(await self._value(), await self._known_task())
 
-    @both
+    @both_when(_has_ended)
     async def result(self) -> R:
         """What the root task returned, as the task itself returns it, once the run has ended.
 
@@ -142,6 +146,7 @@ class RunHandle(Generic[R]):
         if self._end is not None:
             return self._end
         async with self._client.connection() as connection:
+            reporter.accepted(self._record)
             try:
                 self._end = await watch_to_end(self._client, connection, self._record.run, reporter)
             except asyncio.CancelledError:
@@ -160,6 +165,11 @@ class RunHandle(Generic[R]):
         outcome = outcome_of_details(details)
         if outcome is not None:
             self._end = RunEnd(details.run, outcome)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether everything about its end is known here: nobody needs to be asked."""
+        return self._end is not None and self._task is not None
 
     async def _value(self) -> Any:
         if self._end is None and self._record.phase.is_final:
