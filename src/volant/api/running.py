@@ -92,8 +92,11 @@ def with_runcontext(mode: str | None = None, **options: Unpack[RunContextOptions
 
 def _refuse_nesting() -> None:
     if is_importing_for_worker():
-        msg = "volant.run was reached while a worker imports this module: it would start a run in every worker"
-        raise NestedRunError(msg, hint="put it under: if __name__ == '__main__':")
+        msg = (
+            "volant.run was reached while a worker imports this module, where it would start a run in every worker: "
+            "put it under `if __name__ == '__main__':`"
+        )
+        raise NestedRunError(msg, hint="put the call under: if __name__ == '__main__':")
     session = current_session()
     if session is not None:
         msg = f"volant.run was called inside task {session.info.task!r}, which is part of run {session.info.run!r}"
