@@ -1,7 +1,10 @@
 """What scripts call: `volant.run`, its options, and the `Run` that comes back."""
 
 import asyncio
+import json
+import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -275,3 +278,58 @@ class TestInit:
         monkeypatch.setenv("HOME", str(tmp_path))
         volant.init_from_config()
         assert program.arguments == {}
+
+
+class TestConfigFiles:
+    """Flyte's `config.yaml`. PyYAML is the user's own; JSON, which is YAML too, stands in for it here."""
+
+    @pytest.fixture(autouse=True)
+    def _yaml(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reader = types.ModuleType("yaml")
+        monkeypatch.setattr(reader, "safe_load", lambda text: json.loads(text) if text else None, raising=False)
+        monkeypatch.setattr(reader, "YAMLError", ValueError, raising=False)
+        monkeypatch.setitem(sys.modules, "yaml", reader)
+
+    def write(self, folder: Path, text: str) -> Path:
+        path = folder / "config.yaml"
+        path.write_text(text)
+        return path
+
+    def test_an_endpoint_makes_runs_remote(self, tmp_path: Path) -> None:
+        volant.init_from_config(self.write(tmp_path, '{"admin": {"endpoint": "dns:///x"}, "task": {"project": "p"}}'))
+        assert program.endpoint == "dns:///x"
+        assert program.arguments == {"mode": "remote"}
+
+    def test_without_an_endpoint_runs_stay_here(self, tmp_path: Path) -> None:
+        volant.init_from_config(self.write(tmp_path, '{"task": {"project": "p", "domain": "d"}, "image": {}}'))
+        volant.init_from_config(self.write(tmp_path, ""))
+        assert (program.endpoint, program.arguments) == (None, {})
+
+    def test_the_file_in_the_current_folder_is_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.write(tmp_path, '{"admin": {"endpoint": "here"}}')
+        monkeypatch.chdir(tmp_path)
+        volant.init_from_config()
+        assert program.endpoint == "here"
+
+    @pytest.mark.parametrize(
+        ("text", "wanted"),
+        [
+            ("{", "is not YAML"),
+            ("[1]", "found list, wanted sections"),
+            ('{"admin": 3}', "admin: found 3, wanted a section"),
+            ('{"admin": {"endpoint": 3}}', "endpoint: found 3, wanted some text"),
+        ],
+    )
+    def test_a_bad_file_is_an_error_that_names_it(self, tmp_path: Path, text: str, wanted: str) -> None:
+        path = self.write(tmp_path, text)
+        with pytest.raises(errors.SettingsError, match=wanted) as caught:
+            volant.init_from_config(path)
+        assert str(path) in str(caught.value)
+
+    def test_without_pyyaml_the_error_says_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "yaml", None)
+        with pytest.raises(errors.SettingsError, match="needs the package PyYAML") as caught:
+            volant.init_from_config(self.write(tmp_path, "{}"))
+        assert "pip install" in str(caught.value.hint)
