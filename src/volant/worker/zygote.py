@@ -148,7 +148,9 @@ class _Zygote:
         # What is here now is shared with every fork; a collection in one of them must not touch it.
         gc.collect()
         gc.freeze()
+        # What came together with the preparation.
         self._perform()
+        self._flush()
 
     def _install_signals(self) -> None:
         self._wakeup, self._wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if _HAS_PIPE2 else _pipe()
