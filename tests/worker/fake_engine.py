@@ -208,7 +208,7 @@ class FakeEngine:
                     self.answer = message
         return value
 
-    def start_message(self, task: Task[..., Any], inputs: Mapping[str, Any], **changes: Any) -> StartAttempt:
+    def start_message(self, task: Task[..., Any], arguments: Mapping[str, Any], /, **changes: Any) -> StartAttempt:
         body = encode(task.spec())
         message = StartAttempt(
             attempt_key=AttemptKey(next(self._keys)),
@@ -218,7 +218,7 @@ class FakeEngine:
             attempt=0,
             spec=SpecDigest(hashlib.blake2b(body, digest_size=32).hexdigest()),
             spec_body=body,
-            inputs=Inline(data=task.interface.encode_inputs(dict(inputs)).data),
+            inputs=Inline(data=task.interface.encode_inputs(dict(arguments)).data),
         )
         return msgspec.structs.replace(message, **changes)
 

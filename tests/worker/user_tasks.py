@@ -434,15 +434,26 @@ async def never_awaits() -> int:
 
 @env.task
 async def races() -> list[int]:
-    """The order in which the answers of three calls are seen, and what the first of them sets off."""
+    """The order in which the answers of three calls are seen, each alone."""
     seen: list[int] = []
     pending = {asyncio.ensure_future(adouble(n)) for n in range(3)}
     while pending:
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         assert len(done) == 1
         seen.append(done.pop().result())
-        if len(seen) == 1:
-            seen.append(await adouble(100))
+    return seen
+
+
+@env.task
+async def reacts_to_each() -> list[int]:
+    """Every answer sets off another call."""
+    seen: list[int] = []
+
+    async def chain(n: int) -> None:
+        seen.append(await adouble(n))
+        seen.append(await adouble(n + 10))
+
+    await asyncio.gather(*(chain(n) for n in range(3)))
     return seen
 
 

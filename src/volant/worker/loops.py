@@ -66,6 +66,16 @@ class WorkerLoop(asyncio.SelectorEventLoop):
     def __init__(self, wire: Wire, caller: Caller) -> None:
         self.engine = EngineSelector(wire, caller)
         super().__init__(self.engine)
+        queue: Any = self
+        self._others_ready: deque[Any] = queue._ready
+
+    def expect(self, call: Call) -> None:
+        """Take in the answer to a call that was just posted."""
+        call.deliver = self.engine.deliver
+        # Posted messages leave before the loop waits. But if one callback is yet to run in this turn, it may be the
+        # one that made the call go off by itself, to compute meanwhile.
+        if len(self._others_ready) == 1:
+            self.engine.flush()
 
     def _make_self_pipe(self) -> None:
         """The selector has its own way to be woken up."""
@@ -109,6 +119,10 @@ class EngineSelector(selectors.BaseSelector):
         self._inbox.append((call, answer))
         if self._wire.descriptor is None:
             self.wake()
+
+    def flush(self) -> None:
+        """Send what was posted."""
+        self._line.flush()
 
     def wake(self) -> None:
         """Let a `select` that waits return. Any thread."""

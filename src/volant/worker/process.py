@@ -57,6 +57,7 @@ class WorkerProcess:
         self._loop = WorkerLoop(self, self.caller)
         self._descriptor = -1
         self._reader = FrameReader()
+        self._unsent = bytearray()
         self._main = threading.get_ident()
         self._switching = threading.Lock()
         self._main_reads = False
@@ -102,7 +103,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         call.wake = lambda: None if future.done() else future.set_result(None)
         if loop is self._loop:
-            call.deliver = self._loop.engine.deliver
+            self._loop.expect(call)
             return
         inbox = self._inboxes.get(loop)
         if inbox is None:
@@ -157,7 +158,8 @@ class WorkerProcess:
         """Take what the engine said; blocks while it says nothing."""
         try:
             piece = os.read(self._descriptor, _PIECE)
-        except OSError:
+        except OSError as exc:
+            _raise_if_handlers(exc)
             piece = b""
         if not piece:
             os._exit(CONNECTION_LOST)
@@ -183,11 +185,15 @@ class WorkerProcess:
             self.read()
 
     def _write(self, messages: Sequence[WorkerToEngine]) -> None:
-        data = memoryview(frames([_encode(message) for message in messages]))
+        # What a signal handler interrupts by raising goes out with the next write.
+        unsent = self._unsent
+        unsent += frames([_encode(message) for message in messages])
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-        except OSError:
+            while unsent:
+                written = os.write(self._descriptor, unsent)
+                del unsent[:written]
+        except OSError as exc:
+            _raise_if_handlers(exc)
             os._exit(CONNECTION_LOST)
 
     # Forks that user code makes
@@ -196,6 +202,12 @@ class WorkerProcess:
         """In a process that user code forked: the conversation with the engine is its parent's."""
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+def _raise_if_handlers(exc: OSError) -> None:
+    """Pass on what a signal handler raised during a system call: `TimeoutError` is an `OSError`, without a number."""
+    if exc.errno is None:
+        raise exc
 
 
 def _import_here(preparation: Preparation) -> Failure | None:
