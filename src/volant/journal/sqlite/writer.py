@@ -1,14 +1,18 @@
-"""The one writer: group commit on the loop's thread, the disk's answer awaited in another.
+"""The one writer: group commit on the loop's thread, a slow disk's answer awaited in another.
 
 A statement takes a few microseconds, a commit waits for the disk a thousand times longer. A thread that executed
 statements would give up and re-take the interpreter for each of them, and with a busy loop every re-taking may
 cost milliseconds. So the statements of a group are executed on the loop's thread and only COMMIT goes to a thread of
 its own. What is given meanwhile waits in memory and becomes the next group.
+
+Handing work to a thread and hearing of its end costs a fraction of a millisecond. A disk that answers in less than
+that, as long as it does, is waited for right here.
 """
 
 import asyncio
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,6 +29,10 @@ from volant.model.errors import JournalError
 from volant.model.records import Batch
 
 _BEGIN = STATEMENTS["begin"]
+_PROMPT = 0.0006
+"""Seconds. While commits take less on average, they are not worth a thread."""
+_WEIGHT = 0.2
+"""Of the newest commit in the average."""
 _BUSY_PAUSE = 0.02
 """Seconds between two tries at the write lock."""
 
@@ -59,6 +67,8 @@ class Writer:
         self._failure: JournalError | None = None
         self._closed: asyncio.Future[None] | None = None
         self._thread = LoopThread("volant-journal")
+        self._commit_seconds = 2 * _PROMPT
+        """A moving average; one slow commit is enough to use the thread for a while."""
 
     @property
     def failure(self) -> JournalError | None:
@@ -100,7 +110,15 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             self._fail(error, "writing")
             return
-        self._thread.run(self._commit, lambda _, error: self._committed(receipts, error))
+        if self._commit_seconds > _PROMPT:
+            self._thread.run(self._commit, lambda _, error: self._committed(receipts, error))
+            return
+        failure: Exception | None = None
+        try:
+            self._commit()
+        except sqlite3.Error as error:
+            failure = error
+        self._loop.call_soon(self._committed, receipts, failure)
 
     def _not_begun(self, error: sqlite3.Error) -> None:
         now = self._loop.time()
@@ -184,7 +202,10 @@ class Writer:
         self._thread.stop()
 
     def _commit(self) -> None:
+        started = time.perf_counter()
         self._connection.execute("COMMIT")
+        seconds = time.perf_counter() - started
+        self._commit_seconds += _WEIGHT * (seconds - self._commit_seconds)
 
     def _gone(self, error: Exception | None) -> None:
         if error is not None:
