@@ -63,7 +63,7 @@ def prepare(order: PrepareZygote, *, keep: Callable[[], Kept]) -> Preparation | 
     try:
         enter_code(order.code)
         with watch:
-            import_code(order)
+            import_code(order, imported=watch.imported)
     except BaseException as exc:  # noqa: BLE001  # user code: whatever it raised, the engine is told
         return ZygoteFailed(failure=import_failure(exc))
     unsafe = watch.unsafe_threads()
@@ -100,8 +100,8 @@ def enter_code(code: CodeSource) -> None:
         sys.modules["__main__"] = ModuleType("__main__")
 
 
-def import_code(order: PrepareZygote) -> None:
-    """Import everything that holds tasks.
+def import_code(order: PrepareZygote, *, imported: Callable[[str], None] = lambda _name: None) -> None:
+    """Import everything that holds tasks; *imported* is told the name of each of the user's modules that is.
 
     Raises:
         BaseException: whatever the user's modules raise.
@@ -110,11 +110,14 @@ def import_code(order: PrepareZygote) -> None:
         for name, path in order.code.module_files:
             if name not in sys.modules:
                 load_file_as_module(path, name=name)
+                imported(name)
         if order.code.main_script is not None:
             load_main(order.code.main_script, package=order.code.main_package)
+            imported("__main__")
         for name in (*order.code.modules, *order.modules):
             if name != "__main__" and name not in sys.modules:
                 __import__(name)
+                imported(name)
 
 
 def import_failure(exc: BaseException) -> Failure:
@@ -150,7 +153,6 @@ class _ThreadWatch(contextlib.AbstractContextManager["_ThreadWatch"]):
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._look()
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
@@ -160,6 +162,11 @@ class _ThreadWatch(contextlib.AbstractContextManager["_ThreadWatch"]):
         self._look()
         self._importing = name
         return None
+
+    def imported(self, name: str) -> None:
+        """The user's module *name* was imported; a thread that is new now is its own doing."""
+        self._importing = name
+        self._look()
 
     def unsafe_threads(self) -> dict[str, str]:
         """Threads of this process that a fork would miss: name of the thread by name of the module that started it."""
@@ -193,7 +200,9 @@ def _being_imported() -> str | None:
     modules: list[tuple[str, str]] = []
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if frame.f_code.co_name == "<module>" and not name.startswith("volant."):
+        # The zygote's own program has no file.
+        ours = name.startswith("volant.") or frame.f_code.co_filename == "<string>"
+        if frame.f_code.co_name == "<module>" and not ours:
             modules.append((name, frame.f_code.co_filename))
         frame = frame.f_back
     if not modules:
