@@ -123,16 +123,24 @@ def _file_of(module: ModuleType | None) -> str | None:
 
 def _is_found_by_name(name: str, file: str) -> bool:
     """Whether `import name` in a fresh interpreter with the same search path would load *file*."""
+    found = _find(name)
+    return found is not None and found.origin is not None and _is_same_file(found.origin, file)
+
+
+def _find(name: str) -> importlib.machinery.ModuleSpec | None:
+    """What the search path leads to, whatever is loaded; None also when a package on the way is another one."""
     parent = name.rpartition(".")[0]
-    search = None
-    if parent:
-        package = sys.modules.get(parent)
-        origin = _file_of(package)
-        if package is None or not hasattr(package, "__path__"):
-            return False
-        if origin is not None and not _is_found_by_name(parent, origin):
-            return False
-        search = list(package.__path__)
-    found = importlib.machinery.PathFinder.find_spec(name, search)
-    origin = None if found is None else found.origin
-    return origin is not None and os.path.exists(origin) and os.path.samefile(origin, file)
+    if not parent:
+        return importlib.machinery.PathFinder.find_spec(name)
+    package = sys.modules.get(parent)
+    found = _find(parent)
+    if package is None or found is None or found.submodule_search_locations is None:
+        return None
+    file = _file_of(package)
+    if file is not None and (found.origin is None or not _is_same_file(found.origin, file)):
+        return None
+    return importlib.machinery.PathFinder.find_spec(name, list(found.submodule_search_locations))
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)

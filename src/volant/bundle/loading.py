@@ -148,6 +148,7 @@ def _ensure_package(name: str, folder: str) -> None:
     module = ModuleType(name)
     module.__path__ = [folder]
     sys.modules[name] = module
+    _attach(name, module)
 
 
 def _execute(name: str, file: str, *, search: list[str] | None = None) -> ModuleType:
@@ -164,7 +165,12 @@ def _execute(name: str, file: str, *, search: list[str] | None = None) -> Module
         raise
     # The module may have put something else in its own place.
     module = sys.modules.get(name, module)
+    _attach(name, module)
+    return module
+
+
+def _attach(name: str, module: ModuleType) -> None:
+    """Make it an attribute of its package, as `import` does."""
     parent, _, leaf = name.rpartition(".")
     if parent:
         setattr(sys.modules[parent], leaf, module)
-    return module
