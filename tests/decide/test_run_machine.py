@@ -26,7 +26,7 @@ from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Change, ChangeKind, RunRecord
 from volant.model.specs import ActionSpec, BackoffSpec, Loader, LoaderKind, RetrySpec
-from volant.model.worker_protocol import Aborted, Failed, Outcome, SubmitCall, Succeeded
+from volant.model.worker_protocol import Aborted, CallRefused, Failed, Outcome, SubmitCall, Succeeded
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT = ActionId("root")
@@ -79,7 +79,8 @@ class Driver:
                 case Enqueue(action=action):
                     self.queue.append(action)
                 case Withdraw(action=action):
-                    self.queue.remove(action)
+                    if action in self.queue:
+                        self.queue.remove(action)
                 case Tell(key=key):
                     self.machine.told(key)
                 case _:
@@ -109,7 +110,7 @@ class Driver:
         self.queue.remove(action)
         self.keys += 1
         key = AttemptKey(self.keys)
-        self.machine.admitted(action, key, self.now)
+        self.machine.admitted(action, key)
         self.take(self.machine.started(key, 100 + self.keys, "log", self.now))
         return key
 
@@ -326,17 +327,7 @@ def test_children_that_a_new_attempt_does_not_ask_for_are_aborted_when_it_ends()
 
 
 def earlier(driver: Driver, *names: str) -> list[Earlier]:
-    return [
-        Earlier(
-            action=record.action,
-            phase=record.phase,
-            seq=record.outcome_seq or 0,
-            parent_failures=record.parent_failures,
-            attempts=record.attempts,
-            created_at=record.created_at,
-        )
-        for record in (driver.actions[ActionId(name)] for name in names)
-    ]
+    return [Earlier.of(driver.actions[ActionId(name)]) for name in names]
 
 
 def test_a_lost_parent_gets_recorded_successes_and_failures_in_the_order_of_their_commits() -> None:
@@ -432,3 +423,275 @@ def test_what_a_dead_attempt_still_said_is_ignored() -> None:
     assert driver.call(root, "late", 1) == []
     assert driver.take(driver.machine.finished(root, RESULT, driver.now)) == []
     assert ActionId("late") not in driver.actions
+
+
+def lost_parent_and_its_child(driver: Driver) -> tuple[AttemptKey, AttemptKey]:
+    """The root's second attempt, and the first of child `a`, which goes on."""
+    root = driver.start()
+    driver.call(root, "a", 1)
+    a = driver.start(ActionId("a"))
+    driver.leave(root, LOST)
+    return driver.start(), a
+
+
+@pytest.mark.parametrize("read_first", [True, False])
+def test_a_child_that_ends_before_its_new_parent_asks_for_it_is_not_executed_again(read_first: bool) -> None:
+    driver = Driver()
+    again, a = lost_parent_and_its_child(driver)
+    if read_first:
+        driver.machine.recorded_children(again, [])
+    driver.finish(a)
+    if not read_first:
+        # What was read before is out of date now.
+        driver.machine.recorded_children(again, [])
+    assert driver.call(again, "a", 5) == [TellRecorded(again, ((ActionId("a"), CallId(5)),))]
+    assert driver.queue == []
+    assert driver.actions[ActionId("a")].attempts == 1
+
+
+def test_children_that_end_later_are_replayed_after_those_of_before_and_each_once() -> None:
+    driver = Driver()
+    root = driver.start()
+    driver.call(root, "a", 1)
+    driver.call(root, "b", 2)
+    a, b = driver.start(ActionId("a")), driver.start(ActionId("b"))
+    driver.finish(b)
+    driver.leave(root, LOST)
+    again = driver.start()
+    driver.finish(a)
+    driver.machine.recorded_children(again, earlier(driver, "a", "b"))
+    assert driver.call(again, "a", 1) == []
+    pairs = ((ActionId("b"), CallId(2)), (ActionId("a"), CallId(1)))
+    assert driver.call(again, "b", 2) == [TellRecorded(again, pairs)]
+
+
+def test_a_failed_child_that_is_executed_again_executes_its_own_failed_children_again() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1)))
+    root = driver.start()
+    driver.call(root, "mid", 1)
+    mid = driver.start(ActionId("mid"))
+    driver.call(mid, "leaf", 2)
+    driver.finish(driver.start(ActionId("leaf")), failed())
+    driver.finish(mid, failed())
+    driver.finish(root, failed())
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "mid"))
+    driver.call(again, "mid", 1)
+    mid = driver.start(ActionId("mid"))
+    driver.machine.recorded_children(mid, earlier(driver, "leaf"))
+    driver.call(mid, "leaf", 2)
+    assert driver.queue == [ActionId("leaf")]
+
+
+def test_an_action_that_is_executed_again_has_all_its_retries_again() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1)))
+    for _ in range(2):
+        root = driver.start()
+        driver.machine.recorded_children(root, earlier(driver, "a") if ActionId("a") in driver.actions else [])
+        driver.call(root, "a", 1, of=spec(retries=RetrySpec(count=1)))
+        driver.finish(driver.start(ActionId("a")), failed())
+        assert driver.queue == [ActionId("a")]
+        driver.finish(driver.start(ActionId("a")), failed())
+        assert driver.queue == []
+        driver.finish(root, failed())
+    assert driver.actions[ActionId("a")].attempts == 4
+    assert driver.actions[ActionId("a")].user_failures == 4
+    assert [number for action, number in sorted(driver.attempts) if action == "a"] == [0, 1, 2, 3]
+
+
+def test_an_abort_that_the_parent_was_told_of_is_told_again_after_a_loss() -> None:
+    driver = Driver()
+    root = driver.start()
+    driver.call(root, "a", 1)
+    a = driver.start(ActionId("a"))
+    driver.take(driver.machine.abort(ActionId("a"), "enough", driver.now))
+    driver.leave(a, Exit(signal=15))
+    driver.leave(root, LOST)
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "a"))
+    assert driver.call(again, "a", 1) == [TellRecorded(again, ((ActionId("a"), CallId(1)),))]
+
+
+def test_a_child_that_ended_with_its_parent_is_executed_at_once_when_the_parent_is_executed_again() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1)))
+    root = driver.start()
+    driver.call(root, "mid", 1)
+    mid = driver.start(ActionId("mid"))
+    driver.call(mid, "slow", 2)
+    slow = driver.start(ActionId("slow"))
+    driver.finish(mid, failed())
+    driver.leave(slow, Exit(signal=15))
+    driver.finish(root, failed())
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "mid"))
+    driver.call(again, "mid", 1)
+    mid = driver.start(ActionId("mid"))
+    driver.machine.recorded_children(mid, earlier(driver, "slow"))
+    driver.call(mid, "slow", 2)
+    assert driver.queue == [ActionId("slow")]
+
+
+def cancelled_child(driver: Driver) -> AttemptKey:
+    """The root's first attempt has called `loser` and cancelled the call; the child's process is still there."""
+    root = driver.start()
+    driver.call(root, "loser", 1)
+    loser = driver.start(ActionId("loser"))
+    driver.take(driver.machine.cancelled(root, CallId(1), driver.now))
+    driver.leave(root, LOST)
+    return loser
+
+
+def test_a_loser_that_waits_for_its_cancellation_survives_another_loss_of_its_parent() -> None:
+    driver = Driver()
+    driver.leave(cancelled_child(driver), Exit(signal=15))
+    for _ in range(2):
+        again = driver.start()
+        driver.machine.recorded_children(again, earlier(driver, "loser"))
+        driver.call(again, "loser", 1)
+        assert driver.queue == []
+        driver.leave(again, LOST)
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "loser"))
+    driver.call(again, "loser", 1)
+    driver.take(driver.machine.waiting(again, 0, driver.now))
+    assert driver.queue == [ActionId("loser")]
+
+
+def test_a_loser_that_is_cancelled_again_is_answered_from_the_journal() -> None:
+    driver = Driver()
+    driver.leave(cancelled_child(driver), Exit(signal=15))
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "loser"))
+    driver.call(again, "loser", 7)
+    ended = len(driver.changes)
+    commands = driver.take(driver.machine.cancelled(again, CallId(7), driver.now))
+    assert commands == [TellRecorded(again, ((ActionId("loser"), CallId(7)),))]
+    assert len(driver.changes) == ended
+    driver.finish(again)
+    assert driver.machine.is_finished
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_asks_for_an_action_that_its_predecessor_cancelled_does_not_hear_of_that(waits: bool) -> None:
+    driver = Driver()
+    loser = cancelled_child(driver)
+    again = driver.start()
+    driver.machine.recorded_children(again, [])
+    driver.call(again, "loser", 7)
+    if waits:
+        driver.take(driver.machine.waiting(again, 0, driver.now))
+    driver.leave(loser, Exit(signal=15))
+    assert driver.told() == []
+    if not waits:
+        assert driver.queue == []
+        driver.take(driver.machine.waiting(again, 0, driver.now))
+    assert driver.queue == [ActionId("loser")]
+
+
+def test_a_timer_that_fires_before_its_time_is_set_again() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1, backoff=BackoffSpec(base=timedelta(seconds=10)))))
+    driver.finish(driver.start(), failed())
+    driver.now += timedelta(seconds=10) - timedelta(microseconds=1)
+    at = T0 + timedelta(seconds=10)
+    assert driver.take(driver.machine.backoff_elapsed(ROOT, driver.now)) == [WakeAt(ROOT, at)]
+
+
+def test_an_action_that_backs_off_is_not_woken_any_more_once_it_is_aborted() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1, backoff=BackoffSpec(base=timedelta(seconds=10)))))
+    driver.finish(driver.start(), failed())
+    assert Withdraw(ROOT) in driver.take(driver.machine.abort(None, "enough", driver.now))
+    assert driver.machine.is_finished
+
+
+def test_the_clean_up_of_an_attempt_that_is_being_ended_does_not_wait_for_calls() -> None:
+    driver = Driver()
+    root = driver.start()
+    driver.take(driver.machine.abort(None, "enough", driver.now))
+    (command,) = driver.call(root, "late", 1)
+    assert isinstance(command, Tell)
+    assert isinstance(command.message, CallRefused)
+    assert "enough" in command.message.message
+    assert ActionId("late") not in driver.actions
+
+
+def test_aborting_a_tree_far_deeper_than_the_stack_ends_all_of_it() -> None:
+    driver = Driver()
+    names = [str(ROOT), *(f"level{n}" for n in range(1200))]
+    keys: list[AttemptKey] = []
+    for name, below in zip(names, [*names[1:], None], strict=True):
+        keys.append(driver.start(ActionId(name)))
+        if below is not None:
+            driver.call(keys[-1], below, 1)
+    for key in keys:
+        driver.machine.gone(key, LOST, driver.now)
+    driver.queue = list(driver.machine.actions)
+    driver.take(driver.machine.abort(None, "enough", driver.now))
+    assert driver.machine.is_finished
+
+
+def test_a_word_that_overtakes_the_start_of_its_process_is_heard() -> None:
+    driver = Driver()
+    driver.queue.clear()
+    key = AttemptKey(1)
+    driver.machine.admitted(ROOT, key)
+    driver.take(driver.machine.finished(key, RESULT, driver.now))
+    driver.now += timedelta(seconds=1)
+    driver.take(driver.machine.started(key, 100, "log", driver.now))
+    driver.leave(key)
+    attempt = driver.attempts[ROOT, 0]
+    assert attempt.pid == 100
+    assert attempt.started_at == T0
+    assert driver.actions[ROOT].started_at == T0
+    assert ChangeKind.ATTEMPT_STARTED in [change.kind for change in driver.changes]
+
+
+def test_an_attempt_that_could_not_be_started_never_ran() -> None:
+    driver = Driver()
+    driver.queue.clear()
+    key = AttemptKey(1)
+    driver.machine.admitted(ROOT, key)
+    driver.take(driver.machine.refused(key, failed().failure, driver.now))
+    driver.leave(key, Exit())
+    assert driver.actions[ROOT].phase is ActionPhase.FAILED
+    assert driver.attempts[ROOT, 0].started_at is None
+    assert ChangeKind.ATTEMPT_STARTED not in [change.kind for change in driver.changes]
+
+
+@pytest.mark.parametrize("act", ["call", "cancel"])
+def test_an_attempt_that_acts_while_it_waits_has_woken_up(act: str) -> None:
+    driver = Driver()
+    root = driver.start()
+    driver.call(root, "a", 1)
+    driver.take(driver.machine.waiting(root, 0, driver.now))
+    if act == "call":
+        assert TakeBack(root) in driver.call(root, "b", 2)
+    else:
+        assert TakeBack(root) in driver.take(driver.machine.cancelled(root, CallId(1), driver.now))
+
+
+def test_a_parent_is_told_no_later_outcome_while_an_earlier_one_is_on_its_way() -> None:
+    driver = Driver()
+    root = driver.start()
+    for number, name in enumerate("abc"):
+        driver.call(root, name, number)
+    for name in "abc":
+        driver.finish(driver.start(ActionId(name)))
+    driver.leave(root, LOST)
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "a", "b", "c"))
+    assert driver.call(again, "a", 0) == [TellRecorded(again, ((ActionId("a"), CallId(0)),))]
+    driver.call(again, "c", 2)
+    # It may still ask for `b` once it hears of `a`.
+    assert driver.take(driver.machine.waiting(again, 0, driver.now)) == []
+    assert driver.machine.answer(again, CallId(0), driver.actions[ActionId("a")]) is not None
+    driver.machine.told(again)
+    assert driver.take(driver.machine.waiting(again, 1, driver.now)) == [
+        TellRecorded(again, ((ActionId("c"), CallId(2)),))
+    ]
+
+
+def test_a_run_that_has_ended_says_nothing_more() -> None:
+    driver = Driver()
+    driver.finish(driver.start())
+    driver.machine.warn("too late", driver.now)
+    assert not driver.machine.has_changes

@@ -78,7 +78,7 @@ async def world(folder: Path, cpu: int = 2000, **scripts: Script) -> AsyncIterat
         clock=LoopClock(),
         capacity=Capacity(cpu=cpu, memory=0),
         host="here",
-        log_path=lambda run, action, attempt: f"{run}/{action}-{attempt}.log",
+        log_folder=lambda run: f"logs/{run}",
         on_committed=lambda _run, _changes: None,
         on_broken=broken.append,
     )

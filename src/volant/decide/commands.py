@@ -15,7 +15,7 @@ class Enqueue(msgspec.Struct, frozen=True):
 
 
 class Withdraw(msgspec.Struct, frozen=True):
-    """The action wants no place any more."""
+    """The action wants no place any more, nor to be woken for one."""
 
     action: ActionId
 

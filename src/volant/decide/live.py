@@ -4,7 +4,7 @@ These objects change; they belong to one `RunMachine` and never leave it.
 """
 
 from datetime import datetime
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 
 import msgspec
 
@@ -32,22 +32,62 @@ class Stage(Enum):
     """The worker has said its last word; its process is not gone yet."""
     ENDING = auto()
     """Its process tree is being killed."""
-    HELD = auto()
-    """It was aborted in an earlier life of its parent, which asks again: it waits to be cancelled again."""
     ENDED = auto()
     """It has its outcome."""
 
 
+class AbortCause(StrEnum):
+    """Who wanted the end of an action: kept as the `code` of its failure, since a replay depends on it."""
+
+    ASKED = "Aborted"
+    """Somebody outside the run, or the worker itself: its caller was told, as of a failure."""
+    CALLER = "Cancelled"
+    """Its caller no longer waited for it; one that is executed again will cancel it again."""
+    PARENT = "ParentEnded"
+    """Its parent ended or was aborted: nobody was told."""
+
+
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a child that an earlier attempt of its parent had."""
+    """What is known of a child that has ended and that its parent may ask for again."""
 
     action: ActionId
     phase: ActionPhase
+    cause: AbortCause | None
+    """Why it was aborted, if it was."""
     seq: int
     """Order of its outcome among those of the run."""
     parent_failures: int
     attempts: int
+    user_failures: int
+    lost: int
     created_at: datetime
+
+    @classmethod
+    def of(cls, record: ActionRecord) -> "Earlier":
+        """What the row of an action that has ended tells."""
+        cause = None
+        if record.phase is ActionPhase.ABORTED:
+            cause = AbortCause.ASKED if record.failure is None else AbortCause(record.failure.code)
+        return cls(
+            action=record.action,
+            phase=record.phase,
+            cause=cause,
+            seq=record.outcome_seq or 0,
+            parent_failures=record.parent_failures,
+            attempts=record.attempts,
+            user_failures=record.user_failures,
+            lost=record.lost,
+            created_at=record.created_at,
+        )
+
+    def is_replayed_to(self, failures: int) -> bool:
+        """Whether its outcome holds for a parent that has failed *failures* times by itself, or it is executed again.
+
+        A success always holds. A failure does until the parent fails by itself; see DESIGN.md, section 5.
+        """
+        if self.phase is ActionPhase.SUCCEEDED:
+            return True
+        return self.cause in (None, AbortCause.ASKED) and self.parent_failures == failures
 
 
 class LiveAttempt:
@@ -70,6 +110,7 @@ class LiveAttempt:
         "queued_at",
         "replay",
         "started_at",
+        "telling",
         "told",
         "waits",
     )
@@ -91,13 +132,17 @@ class LiveAttempt:
         """Calls without an answer."""
         self.told = 0
         """Answers that were sent."""
+        self.telling = 0
+        """Recorded outcomes that are being read for it."""
         self.waits = False
         """It said that it has nothing to do."""
         self.held: dict[CallId, LiveAction] = {}
-        """Calls that an earlier attempt of the parent cancelled; see `Stage.HELD`."""
+        """Calls that an earlier attempt of the parent cancelled: they wait to be cancelled again."""
         self.replay: Replay | None = None
+        """Outcomes of earlier attempts' children, and of those that ended before this one asked for them; None in a
+        first attempt, which asks for every child before it ends."""
         self.earlier: dict[ActionId, Earlier] = {}
-        """Children of earlier attempts whose outcome is not replayed: they are executed again when asked for."""
+        """Children whose outcome is not replayed: they are executed again when asked for."""
 
     def record(self, run: RunId, action: ActionId, launcher: str, host: str) -> AttemptRecord:
         """Its row."""
@@ -124,13 +169,16 @@ class LiveAction:
     """An action that has not ended."""
 
     __slots__ = (
+        "abort_cause",
         "abort_reason",
         "attempt",
         "attempts",
         "callers",
+        "cancelled_by",
         "children",
         "created_at",
         "depth",
+        "earlier",
         "ended_at",
         "failure",
         "group",
@@ -189,8 +237,28 @@ class LiveAction:
         self.callers: list[tuple[AttemptKey, CallId]] = []
         self.children: dict[ActionId, LiveAction] = {}
         self.abort_reason: str | None = None
+        self.abort_cause = AbortCause.ASKED
+        self.cancelled_by: tuple[AttemptKey, CallId] | None = None
+        """The call whose cancellation aborts it."""
+        self.earlier: Earlier | None = None
+        """Its outcome of before, when it is executed again; its failures do not count against the budgets of now."""
         self.not_before: datetime | None = None
         """When the next attempt may start, after a failure."""
+
+    def resume(self, earlier: Earlier) -> None:
+        """It was executed before: attempts and failures go on from there."""
+        self.earlier = earlier
+        self.created_at = earlier.created_at
+        self.attempts = earlier.attempts
+        self.user_failures = earlier.user_failures
+        self.lost = earlier.lost
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """The user's failures and the losses that count against its budgets."""
+        if self.earlier is None:
+            return self.user_failures, self.lost
+        return self.user_failures - self.earlier.user_failures, self.lost - self.earlier.lost
 
     def record(self, run: RunId) -> ActionRecord:
         """Its row."""

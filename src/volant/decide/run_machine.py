@@ -25,26 +25,18 @@ from volant.decide.commands import (
     Withdraw,
 )
 from volant.decide.exits import failure_of
-from volant.decide.live import Earlier, LiveAction, LiveAttempt, Stage, outcome_of
+from volant.decide.live import AbortCause, Earlier, LiveAction, LiveAttempt, Stage, outcome_of
 from volant.decide.replay import Replay
 from volant.decide.retrying import RunAgain, after_failure
+from volant.decide.unwritten import Drained, Unwritten
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.phases import ActionPhase
-from volant.model.records import ActionRecord, AttemptRecord, Change, ChangeKind, RunRecord
+from volant.model.records import ActionRecord, ChangeKind, RunRecord
 from volant.model.specs import ActionSpec
-from volant.model.worker_protocol import Aborted, ChildEnded, Failed, Outcome, SubmitCall, Succeeded
-
-
-class Drained(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that changed since the last time."""
-
-    run: RunRecord | None
-    actions: tuple[ActionRecord, ...]
-    attempts: tuple[AttemptRecord, ...]
-    changes: tuple[Change, ...]
+from volant.model.worker_protocol import Aborted, CallRefused, ChildEnded, Failed, Outcome, SubmitCall, Succeeded
 
 
 class RunMachine:
@@ -54,15 +46,12 @@ class RunMachine:
         self.record = record
         self.run: RunId = record.run
         self.actions: dict[ActionId, LiveAction] = {}
+        """Those that have not ended."""
         self.keys: dict[AttemptKey, LiveAction] = {}
+        """Whose attempts were admitted and are not gone."""
         self.root: LiveAction | None = None
         self.outcome: Outcome | None = None
-        self._host = host
-        self._seq = 0
-        self._run_changed = False
-        self._changed_actions: dict[ActionId, LiveAction] = {}
-        self._changed_attempts: dict[tuple[ActionId, int], LiveAttempt] = {}
-        self._changes: list[Change] = []
+        self._unwritten = Unwritten(record.run, launcher=record.mode, host=host)
         self._warned: set[str] = set()
         self._finished = False
 
@@ -72,8 +61,8 @@ class RunMachine:
         self, *, spec: ActionSpec, spec_digest: SpecDigest, inputs: Payload, inputs_digest: str | None, now: datetime
     ) -> list[Command]:
         """The run was submitted."""
-        self._run_changed = True
-        self._change(ChangeKind.RUN_CREATED, self.record.phase, now, name=spec.short_name)
+        self._unwritten.run(self.record)
+        self._unwritten.change(ChangeKind.RUN_CREATED, self.record.phase, now, name=spec.short_name)
         root = LiveAction(
             action=self.record.root,
             parent=None,
@@ -89,23 +78,25 @@ class RunMachine:
 
     def abort(self, action: ActionId | None, reason: str, now: datetime) -> list[Command]:
         """Somebody asked for the end of the run, or of one action and all below it."""
-        live = self.root if action is None else self.actions.get(action)
-        return [] if live is None else self._abort(live, reason, now)
+        live = self.actions.get(self.record.root if action is None else action)
+        return [] if live is None else self._abort(live, reason, AbortCause.ASKED, now)
 
-    def warn(self, message: str, now: datetime, *, action: ActionId | None = None) -> None:
+    def warn(self, message: str, now: datetime) -> None:
         """Say something to whoever watches, once per run."""
-        if message not in self._warned:
+        if message not in self._warned and not self._finished:
             self._warned.add(message)
-            self._change(ChangeKind.WARNING, self.record.phase, now, action=action, message=message)
+            self._unwritten.change(ChangeKind.WARNING, self.record.phase, now, message=message)
 
     # Events from placement and launchers
 
-    def admitted(self, action: ActionId, key: AttemptKey, now: datetime) -> LiveAction:
+    def admitted(self, action: ActionId, key: AttemptKey) -> LiveAction:
         """The action has a place; the engine starts its next attempt under *key*."""
         live = self.actions[action]
         attempt = LiveAttempt(live.attempts, live.queued_at)
         attempt.key = key
         attempt.phase = ActionPhase.INITIALIZING
+        if attempt.number > 0:
+            attempt.replay = Replay()
         live.attempts += 1
         live.attempt = attempt
         live.stage = Stage.STARTING
@@ -114,51 +105,44 @@ class RunMachine:
         return live
 
     def recorded_children(self, key: AttemptKey, children: Iterable[Earlier]) -> None:
-        """The attempt is not the first of its action: its children of before, as the journal has them."""
+        """The attempt is not the first of its action: its ended children of before, as the journal has them.
+
+        Children that end from `admitted` on need not be among them.
+        """
         live = self.keys.get(key)
-        if live is None or live.attempt is None:
+        if live is None or live.attempt is None or live.attempt.replay is None:
             return
+        attempt = live.attempt
+        known = live.attempt.replay
         replayed: list[Earlier] = []
         for child in children:
-            if child.action in self.actions:
+            if child.action in self.actions or child.action in attempt.earlier or known.knows(child.action):
                 continue
-            if child.phase is ActionPhase.SUCCEEDED or (
-                child.phase is not ActionPhase.ABORTED and child.parent_failures == live.user_failures
-            ):
+            if child.is_replayed_to(live.user_failures):
                 replayed.append(child)
             else:
-                live.attempt.earlier[child.action] = child
+                attempt.earlier[child.action] = child
         replayed.sort(key=lambda child: child.seq)
-        live.attempt.replay = Replay(child.action for child in replayed)
+        attempt.replay = Replay([*(child.action for child in replayed), *known.untold])
 
     def started(self, key: AttemptKey, pid: int | None, log: str | None, now: datetime) -> list[Command]:
         """The attempt has a process."""
         live = self.keys.get(key)
         if live is None or live.attempt is None:
             return []
-        attempt = live.attempt
-        attempt.pid = pid
-        attempt.log = log
-        attempt.started_at = now
-        self._changed_attempts[live.id, attempt.number] = attempt
-        if live.stage is not Stage.STARTING:
-            return []
-        live.stage = Stage.RUNNING
-        live.phase = ActionPhase.RUNNING
-        attempt.phase = ActionPhase.RUNNING
-        live.started_at = now
-        self._changed_actions[live.id] = live
-        if live is self.root and self.record.phase is not ActionPhase.RUNNING:
-            self.record = msgspec.structs.replace(self.record, phase=ActionPhase.RUNNING)
-            self._run_changed = True
-        self._change(ChangeKind.ATTEMPT_STARTED, ActionPhase.RUNNING, now, live=live)
+        live.attempt.pid = pid
+        live.attempt.log = log
+        self._unwritten.attempt(live, live.attempt)
+        self._begin(live, live.attempt, now)
         return []
 
     def finished(self, key: AttemptKey, outcome: Outcome, now: datetime) -> list[Command]:
         """The worker has said its last word."""
-        live = self.keys.get(key)
-        if live is None or live.attempt is None or live.stage not in (Stage.RUNNING, Stage.STARTING):
+        live = self._speaking(key)
+        if live is None or live.attempt is None:
             return []
+        # Its word may come before its launcher's that it has a process.
+        self._begin(live, live.attempt, now)
         live.stage = Stage.FINISHED
         live.attempt.ended_at = now
         commands: list[Command] = [Release(key)]
@@ -174,64 +158,78 @@ class RunMachine:
             case _:
                 assert_never(outcome)
 
+    def refused(self, key: AttemptKey, failure: Failure, now: datetime) -> list[Command]:
+        """The attempt could not be started."""
+        live = self.keys.get(key)
+        if live is None or live.attempt is None or live.stage is not Stage.STARTING:
+            return []
+        live.attempt.ended_at = now
+        return [Release(key), *self._failed(live, live.attempt, failure, now)]
+
     def gone(self, key: AttemptKey, ended: Exit, now: datetime) -> list[Command]:
         """The attempt's process, and all it had started, is gone."""
         live = self.keys.pop(key, None)
-        if live is None:
+        if live is None or live.attempt is None:
             return []
         attempt = live.attempt
-        if attempt is None or attempt.key != key:
-            return self._check_end(now)
         attempt.cpu_seconds = ended.cpu_seconds
         attempt.peak_memory = ended.peak_memory
         if attempt.ended_at is None:
             attempt.ended_at = now
             attempt.exit_status = ended.text
-        self._changed_attempts[live.id, attempt.number] = attempt
+        self._unwritten.attempt(live, attempt)
         commands: list[Command] = [Release(key)]
+        if live.stage is Stage.STARTING or live.stage is Stage.RUNNING:
+            commands += self._failed(live, attempt, failure_of(ended), now)
         match live.stage:
-            case Stage.ENDED:
-                return commands + self._check_end(now)
+            case Stage.FINISHED:
+                commands += self._again(live, attempt, now)
             case Stage.ENDING:
                 attempt.phase = ActionPhase.ABORTED
-                return commands + self._settle(live, Aborted(reason=live.abort_reason or "aborted"), now)
-            case Stage.RUNNING | Stage.STARTING:
-                commands += self._failed(live, attempt, failure_of(ended), now)
-            case Stage.FINISHED:
-                pass
-            case Stage.BACKING_OFF | Stage.QUEUED | Stage.HELD:
-                return commands
+                commands += self._settle(live, Aborted(reason=live.abort_reason or "aborted"), now)
+            case Stage.ENDED:
+                commands += self._check_end(now)
+            case Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.QUEUED:
+                msg = f"action {live.id} is {live.stage.name} without a process"
+                raise AssertionError(msg)
             case _:
                 assert_never(live.stage)
-        if live.stage is Stage.FINISHED:
-            return commands + self._again(live, now)
-        return commands + self._check_end(now)
+        return commands
 
     def backoff_elapsed(self, action: ActionId, now: datetime) -> list[Command]:
         """The time of the next attempt has come."""
         live = self.actions.get(action)
-        if live is None or live.stage is not Stage.BACKING_OFF or (live.not_before or now) > now:
+        if live is None or live.stage is not Stage.BACKING_OFF:
             return []
+        if live.not_before is not None and live.not_before > now:
+            # Timers and the wall clock do not go alike.
+            return [WakeAt(action, live.not_before)]
         return self._enqueue(live, now)
 
     # Events from workers
 
     def called(self, key: AttemptKey, call: SubmitCall, spec: ActionSpec, now: datetime) -> list[Command]:
         """User code called a task."""
-        parent = self._speaking(key)
+        parent = self.keys.get(key)
         if parent is None or parent.attempt is None:
             return []
         attempt = parent.attempt
+        if parent.stage is Stage.ENDING:
+            # Its clean-up must not wait for what will never be executed.
+            reason = f"task '{spec.task}' was not called: its caller is being ended, {parent.abort_reason}"
+            return [Tell(key, CallRefused(call=call.call, error="RunAbortedError", message=reason))]
+        if self._speaking(key) is None:
+            return []
+        commands = self.working(key)
         attempt.calls[call.call] = call.action
-        attempt.waits = False
         live = self.actions.get(call.action)
         if live is not None:
             live.callers.append((key, call.call))
             live.parent_failures = parent.user_failures
-            return []
+            return commands
         if attempt.replay is not None and attempt.replay.knows(call.action):
             attempt.replay.ask(call.action, call.call)
-            return self._recorded(key, attempt.replay.ready())
+            return commands + self._recorded(key, attempt, attempt.replay.ready())
         live = LiveAction(
             action=call.action,
             parent=parent,
@@ -244,18 +242,13 @@ class RunMachine:
         )
         live.parent_failures = parent.user_failures
         live.callers.append((key, call.call))
-        parent.children[live.id] = live
         earlier = attempt.earlier.pop(live.id, None)
-        if earlier is None:
-            return self._add(live, now)
-        live.created_at = earlier.created_at
-        live.attempts = earlier.attempts
-        if earlier.phase is ActionPhase.ABORTED:
-            self.actions[live.id] = live
-            attempt.held[call.call] = live
-            live.stage = Stage.HELD
-            return []
-        return self._add(live, now)
+        if earlier is not None:
+            live.resume(earlier)
+            if earlier.cause is AbortCause.CALLER:
+                attempt.held[call.call] = live
+                return commands
+        return commands + self._add(live, now)
 
     def cancelled(self, key: AttemptKey, call: CallId, now: datetime) -> list[Command]:
         """User code no longer waits for a call."""
@@ -263,14 +256,20 @@ class RunMachine:
         if parent is None or parent.attempt is None:
             return []
         attempt = parent.attempt
+        commands = self.working(key)
         action = attempt.calls.get(call)
         if action is None:
-            return []
+            return commands
+        if attempt.held.pop(call, None) is not None:
+            return commands + self._recorded(key, attempt, [(action, call)])
         if attempt.replay is not None and (recorded := attempt.replay.forget(call)) is not None:
-            return self._recorded(key, [(recorded, call)])
-        attempt.held.pop(call, None)
+            return commands + self._recorded(key, attempt, [(recorded, call)])
         live = self.actions.get(action)
-        return [] if live is None else self._abort(live, "cancelled by its caller", now)
+        if live is None:
+            return commands
+        live.abort_cause = AbortCause.CALLER
+        live.cancelled_by = (key, call)
+        return commands + self._abort(live, "cancelled by its caller", AbortCause.CALLER, now)
 
     def waiting(self, key: AttemptKey, told: int, now: datetime) -> list[Command]:
         """The attempt has nothing to do until something arrives."""
@@ -278,26 +277,37 @@ class RunMachine:
         if live is None or live.attempt is None:
             return []
         attempt = live.attempt
-        if told != attempt.told:
+        if told != attempt.told or attempt.telling:
+            # What is on its way will wake it.
             return []
+        answers = self._answer_waiting(key, attempt, now)
+        if attempt.telling:
+            return answers
         attempt.waits = True
-        if attempt.replay is not None and (pairs := attempt.replay.waiting()):
-            return self._recorded(key, pairs)
-        commands: list[Command] = [Lend(key)]
-        if attempt.held and len(attempt.held) == len(attempt.calls):
-            # Nothing else can wake it, so what it once cancelled is executed after all.
-            held, attempt.held = attempt.held, {}
-            for child in held.values():
-                commands += self._add(child, now)
-        return commands
+        return [Lend(key), *answers]
 
     def working(self, key: AttemptKey) -> list[Command]:
         """The attempt woke up."""
-        live = self._speaking(key)
+        live = self.keys.get(key)
         if live is None or live.attempt is None or not live.attempt.waits:
             return []
         live.attempt.waits = False
         return [TakeBack(key)]
+
+    def owes(self, key: AttemptKey) -> bool:
+        """Whether the attempt asked for something that it is told only when it waits."""
+        live = self._speaking(key)
+        if live is None or live.attempt is None:
+            return False
+        attempt = live.attempt
+        return bool(attempt.held) or (attempt.replay is not None and attempt.replay.is_asked)
+
+    def lost_patience(self, key: AttemptKey, now: datetime) -> list[Command]:
+        """The attempt has not called anything for a while, and does not say that it waits: perhaps it cannot."""
+        live = self._speaking(key)
+        if live is None or live.attempt is None or live.attempt.telling:
+            return []
+        return self._answer_waiting(key, live.attempt, now)
 
     def told(self, key: AttemptKey) -> list[Command]:
         """An answer is on its way to the attempt, which is about to wake up."""
@@ -308,12 +318,13 @@ class RunMachine:
         return self.working(key)
 
     def answer(self, key: AttemptKey, call: CallId, record: ActionRecord) -> ChildEnded | None:
-        """The recorded outcome of a call, for the attempt that asked; None when it is not there any more."""
+        """The recorded outcome of a call of `TellRecorded`; None when the attempt that asked is not there any more."""
         live = self.keys.get(key)
-        outcome = outcome_of(record)
-        if live is None or live.attempt is None or outcome is None:
+        if live is None or live.attempt is None:
             return None
-        if live.attempt.calls.pop(call, None) is None:
+        live.attempt.telling -= 1
+        outcome = outcome_of(record)
+        if outcome is None or live.attempt.calls.pop(call, None) is None:
             return None
         return ChildEnded(
             call=call, action=record.action, seq=record.outcome_seq or 0, outcome=outcome, attempts=record.attempts
@@ -329,58 +340,56 @@ class RunMachine:
     @property
     def has_changes(self) -> bool:
         """Whether `drain` has something to give."""
-        return bool(self._changes or self._changed_actions or self._changed_attempts or self._run_changed)
+        return bool(self._unwritten)
+
+    def drain(self) -> Drained:
+        """Rows of everything that changed since the last time, and forget that they did."""
+        return self._unwritten.drain()
 
     def can_progress(self) -> bool:
         """Whether something that was admitted can go on without what is queued."""
         for live in self.keys.values():
             attempt = live.attempt
-            if attempt is None or not attempt.waits or live.stage is not Stage.RUNNING:
-                return True
-            if not attempt.calls:
+            if attempt is None or not attempt.waits or not attempt.calls or live.stage is not Stage.RUNNING:
                 return True
         return any(action.stage is Stage.BACKING_OFF for action in self.actions.values())
-
-    def drain(self) -> Drained:
-        """Rows of everything that changed since the last time, and forget that they did."""
-        launcher = self.record.mode
-        drained = Drained(
-            run=self.record if self._run_changed else None,
-            actions=tuple([live.record(self.run) for live in self._changed_actions.values()]),
-            attempts=tuple(
-                [
-                    attempt.record(self.run, action, launcher, self._host)
-                    for (action, _), attempt in self._changed_attempts.items()
-                ]
-            ),
-            changes=tuple(self._changes),
-        )
-        self._run_changed = False
-        self._changed_actions.clear()
-        self._changed_attempts.clear()
-        self._changes.clear()
-        return drained
 
     # Rules
 
     def _speaking(self, key: AttemptKey) -> LiveAction | None:
         """The action of an attempt that may still ask for something."""
         live = self.keys.get(key)
-        if live is None or live.attempt is None or live.attempt.key != key:
-            return None
-        return live if live.stage in (Stage.RUNNING, Stage.STARTING) else None
+        return live if live is not None and live.stage in (Stage.RUNNING, Stage.STARTING) else None
 
     def _add(self, live: LiveAction, now: datetime) -> list[Command]:
         self.actions[live.id] = live
-        self._change(ChangeKind.ACTION_CREATED, ActionPhase.QUEUED, now, live=live)
+        if live.parent is not None:
+            live.parent.children[live.id] = live
+        self._unwritten.change(ChangeKind.ACTION_CREATED, ActionPhase.QUEUED, now, live=live)
         return self._enqueue(live, now)
 
     def _enqueue(self, live: LiveAction, now: datetime) -> list[Command]:
         live.queued_at = now
         live.stage = Stage.QUEUED
         live.phase = ActionPhase.QUEUED
-        self._changed_actions[live.id] = live
+        self._unwritten.action(live)
         return [Enqueue(live.id)]
+
+    def _begin(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> None:
+        """The attempt runs, if it did not."""
+        if attempt.started_at is None:
+            attempt.started_at = now
+        if live.stage is not Stage.STARTING:
+            return
+        live.stage = Stage.RUNNING
+        live.phase = ActionPhase.RUNNING
+        attempt.phase = ActionPhase.RUNNING
+        live.started_at = now
+        self._unwritten.action(live)
+        if live is self.root and self.record.phase is not ActionPhase.RUNNING:
+            self.record = msgspec.structs.replace(self.record, phase=ActionPhase.RUNNING)
+            self._unwritten.run(self.record)
+        self._unwritten.change(ChangeKind.ATTEMPT_STARTED, ActionPhase.RUNNING, now, live=live)
 
     def _failed(self, live: LiveAction, attempt: LiveAttempt, failure: Failure, now: datetime) -> list[Command]:
         """An attempt failed: again, or for good. Another attempt starts when the process of this one is gone."""
@@ -390,24 +399,31 @@ class RunMachine:
             live.lost += 1
         else:
             live.user_failures += 1
-        decision = after_failure(live.spec.retries, failure, user_failures=live.user_failures, lost=live.lost, now=now)
+        user_failures, lost = live.spent
+        decision = after_failure(live.spec.retries, failure, user_failures=user_failures, lost=lost, now=now)
         live.stage = Stage.FINISHED
         if isinstance(decision, RunAgain):
             live.not_before = decision.at
-            self._changed_attempts[live.id, attempt.number] = attempt
-            self._change(ChangeKind.ATTEMPT_ENDED, ActionPhase.FAILED, now, live=live, message=_first_line(failure))
+            self._unwritten.attempt(live, attempt)
+            self._unwritten.change(
+                ChangeKind.ATTEMPT_ENDED, ActionPhase.FAILED, now, live=live, message=_first_line(failure)
+            )
             return []
         told = msgspec.structs.replace(failure, attempts=live.attempts, action=str(live.id), task=live.spec.task)
         return self._settle(live, Failed(failure=told), now)
 
-    def _again(self, live: LiveAction, now: datetime) -> list[Command]:
-        for caller in live.children.values():
-            caller.callers.clear()
+    def _again(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> list[Command]:
+        """Nothing is left of the attempt that failed; its children go on until the next one asks for them, or ends."""
+        for child in live.children.values():
+            child.callers.clear()
+        attempt.held.clear()
+        attempt.earlier.clear()
+        attempt.replay = None
         at = live.not_before
         if at is not None and at > now:
             live.stage = Stage.BACKING_OFF
             live.phase = ActionPhase.QUEUED
-            self._changed_actions[live.id] = live
+            self._unwritten.action(live)
             return [WakeAt(live.id, at)]
         return self._enqueue(live, now)
 
@@ -426,7 +442,7 @@ class RunMachine:
                 live.phase = ActionPhase.ABORTED
                 live.failure = Failure(
                     kind=FailureKind.ABORTED,
-                    code="Aborted",
+                    code=live.abort_cause,
                     message=reason,
                     attempts=live.attempts,
                     action=str(live.id),
@@ -435,48 +451,100 @@ class RunMachine:
             case _:
                 assert_never(outcome)
         message = "" if live.failure is None else _first_line(live.failure)
-        seq = self._change(ChangeKind.ACTION_ENDED, live.phase, now, live=live, message=message)
-        live.outcome_seq = seq
-        self._changed_actions[live.id] = live
+        live.outcome_seq = self._unwritten.change(ChangeKind.ACTION_ENDED, live.phase, now, live=live, message=message)
+        self._unwritten.action(live)
         del self.actions[live.id]
-        commands = self._tell(live, outcome, seq)
         if live.parent is not None:
-            live.parent.children.pop(live.id, None)
+            del live.parent.children[live.id]
+        commands = self._answer_callers(live, outcome, now)
         for child in list(live.children.values()):
-            commands += self._abort(child, "its parent has ended", now)
+            if child.abort_reason is None:
+                commands += self._abort(child, "its parent has ended", AbortCause.PARENT, now)
         if live is self.root:
             self.outcome = outcome
         return commands + self._check_end(now)
 
-    def _tell(self, live: LiveAction, outcome: Outcome, seq: int) -> list[Command]:
+    def _answer_callers(self, live: LiveAction, outcome: Outcome, now: datetime) -> list[Command]:
+        """Tell who waits for an action that has ended. If nobody does, its parent may still ask for it."""
         commands: list[Command] = []
         for key, call in live.callers:
             caller = self.keys.get(key)
-            if caller is None or caller.attempt is None or caller.attempt.calls.pop(call, None) is None:
+            if caller is None or caller.attempt is None or call not in caller.attempt.calls:
                 continue
-            message = ChildEnded(call=call, action=live.id, seq=seq, outcome=outcome, attempts=live.attempts)
+            if isinstance(outcome, Aborted) and live.cancelled_by not in (None, (key, call)):
+                commands += self._hold(live, caller.attempt, key, call, now)
+                continue
+            del caller.attempt.calls[call]
+            message = ChildEnded(
+                call=call, action=live.id, seq=live.outcome_seq or 0, outcome=outcome, attempts=live.attempts
+            )
             commands.append(Tell(key, message))
+        parent = live.parent
+        if not live.callers and parent is not None and parent.attempt is not None:
+            self._remember(parent, parent.attempt, Earlier.of(live.record(self.run)))
         live.callers.clear()
         return commands
 
-    def _recorded(self, key: AttemptKey, pairs: list[tuple[ActionId, CallId]]) -> list[Command]:
+    def _remember(self, parent: LiveAction, attempt: LiveAttempt, child: Earlier) -> None:
+        if attempt.replay is None:
+            return
+        if child.is_replayed_to(parent.user_failures):
+            attempt.replay.add(child.action)
+        else:
+            attempt.earlier[child.action] = child
+
+    def _hold(
+        self, ended: LiveAction, attempt: LiveAttempt, key: AttemptKey, call: CallId, now: datetime
+    ) -> list[Command]:
+        """An attempt asked for an action that its predecessor had cancelled and that was still ending."""
+        live = LiveAction(
+            action=ended.id,
+            parent=ended.parent,
+            spec_digest=ended.spec_digest,
+            spec=ended.spec,
+            inputs=ended.inputs,
+            inputs_digest=ended.inputs_digest,
+            group=ended.group,
+            created_at=ended.created_at,
+        )
+        live.resume(Earlier.of(ended.record(self.run)))
+        live.parent_failures = ended.parent_failures
+        live.callers.append((key, call))
+        attempt.held[call] = live
+        return self._answer_waiting(key, attempt, now) if attempt.waits else []
+
+    def _answer_waiting(self, key: AttemptKey, attempt: LiveAttempt, now: datetime) -> list[Command]:
+        """What an attempt is told because it waits: recorded outcomes, and then what it once cancelled."""
+        if attempt.replay is not None and (pairs := attempt.replay.waiting()):
+            return self._recorded(key, attempt, pairs)
+        commands: list[Command] = []
+        if attempt.held and len(attempt.held) == len(attempt.calls):
+            # Nothing else can wake it, so what it once cancelled is executed after all.
+            held, attempt.held = attempt.held, {}
+            for child in held.values():
+                commands += self._add(child, now)
+        return commands
+
+    def _recorded(self, key: AttemptKey, attempt: LiveAttempt, pairs: list[tuple[ActionId, CallId]]) -> list[Command]:
+        attempt.telling += len(pairs)
         return [TellRecorded(key, tuple(pairs))] if pairs else []
 
-    def _abort(self, top: LiveAction, reason: str, now: datetime) -> list[Command]:
+    def _abort(self, top: LiveAction, reason: str, cause: AbortCause, now: datetime) -> list[Command]:
         """End an action and all below it. Those with a process end when it is gone."""
         tree = [top]
         for live in tree:
-            tree.extend(live.children.values())
-        commands: list[Command] = []
+            # Below one that is being aborted already, everything is.
+            tree.extend(child for child in live.children.values() if child.abort_reason is None)
         for live in tree:
             if live.abort_reason is None:
                 live.abort_reason = reason if live is top else "its parent was aborted"
+                live.abort_cause = cause if live is top else AbortCause.PARENT
+        commands: list[Command] = []
+        for live in tree:
             match live.stage:
-                case Stage.QUEUED:
+                case Stage.QUEUED | Stage.BACKING_OFF:
                     commands.append(Withdraw(live.id))
-                    commands += self._settle(live, Aborted(reason=live.abort_reason), now)
-                case Stage.BACKING_OFF | Stage.HELD:
-                    commands += self._settle(live, Aborted(reason=live.abort_reason), now)
+                    commands += self._settle(live, Aborted(reason=live.abort_reason or reason), now)
                 case Stage.STARTING | Stage.RUNNING | Stage.FINISHED:
                     at_once = live.stage is Stage.FINISHED
                     live.stage = Stage.ENDING
@@ -504,41 +572,9 @@ class RunMachine:
             case _:
                 assert_never(self.outcome)
         self.record = msgspec.structs.replace(self.record, phase=phase, ended_at=now, failure=failure)
-        self._run_changed = True
-        self._change(ChangeKind.RUN_ENDED, phase, now)
+        self._unwritten.run(self.record)
+        self._unwritten.change(ChangeKind.RUN_ENDED, phase, now)
         return [RunFinished(self.outcome)]
-
-    def _change(
-        self,
-        kind: ChangeKind,
-        phase: ActionPhase,
-        now: datetime,
-        *,
-        live: LiveAction | None = None,
-        action: ActionId | None = None,
-        name: str = "",
-        message: str = "",
-    ) -> int:
-        self._seq += 1
-        if live is None:
-            change = Change(
-                run=self.run, seq=self._seq, kind=kind, at=now, phase=phase, action=action, name=name, message=message
-            )
-        else:
-            change = Change(
-                run=self.run,
-                seq=self._seq,
-                kind=kind,
-                at=now,
-                phase=phase,
-                action=live.id,
-                parent=None if live.parent is None else live.parent.id,
-                name=live.spec.short_name,
-                attempt=None if live.attempt is None else live.attempt.number,
-                message=message,
-            )
-        self._changes.append(change)
-        return self._seq
 
 
 def _first_line(failure: Failure) -> str:

@@ -5,9 +5,9 @@ changed to the journal as one batch. What has to be told waits for that batch's 
 """
 
 import asyncio
+import contextlib
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -28,16 +28,17 @@ from volant.decide.commands import (
     WakeAt,
     Withdraw,
 )
-from volant.decide.live import Earlier
+from volant.decide.live import Earlier, LiveAction, Stage
 from volant.decide.placement import Admission, Capacity, Placement
 from volant.decide.run_machine import RunMachine
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
+from volant.engine.observing import CpuObserver
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
-from volant.model.errors import JournalError
+from volant.model.errors import EngineGoneError, JournalError
 from volant.model.exits import Exit
-from volant.model.failures import Failure
+from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
@@ -46,7 +47,6 @@ from volant.model.worker_protocol import (
     CallRefused,
     CancelCall,
     ChildEnded,
-    Failed,
     Outcome,
     RunContext,
     SpecKnown,
@@ -62,13 +62,14 @@ from volant.ports.launcher import AttemptOrder, Launcher
 
 log = logging.getLogger("volant.engine")
 
-_LOOK_AT_CPU = timedelta(milliseconds=20)
-"""How often holders of CPU are looked at while something waits for it."""
 _REPLAY_PATIENCE = timedelta(milliseconds=100)
-"""How long a parent that does not say that it waits is given before recorded outcomes are told anyway."""
+"""How long a parent that calls nothing more, and does not say that it waits, is given before recorded outcomes are
+told anyway."""
 _UNHURRIED = timedelta(milliseconds=25)
 """When changes that nobody waits for are committed at the latest."""
 _PAGE = 1000
+_READS_PER_TURN = 50
+"""Recorded outcomes that are read and told before others have their turn of the loop."""
 _ACTION_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -105,17 +106,18 @@ class Engine:
         clock: Clock,
         capacity: Capacity,
         host: str,
-        log_path: Callable[[RunId, ActionId, int], str],
+        log_folder: Callable[[RunId], str],
         on_committed: Listener,
         on_broken: Callable[[BaseException], None],
     ) -> None:
-        """*log_path* makes the file that captures an attempt's output; *on_broken* hears that the journal refuses."""
+        """*log_folder* makes the folder for the captured output of a run's attempts, and may raise `OSError`;
+        *on_broken* hears that the journal refuses."""
         self.journal = journal
         self.placement = Placement(capacity)
         self.runs: dict[RunId, LiveRun] = {}
         self._clock = clock
         self._host = host
-        self._log_path = log_path
+        self._log_folder = log_folder
         self._on_committed = on_committed
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
@@ -126,17 +128,17 @@ class Engine:
         self._finished: dict[AttemptKey, asyncio.TimerHandle] = {}
         self._changed: dict[RunId, LiveRun] = {}
         self._new_specs: list[SpecRecord] = []
-        self._journaled_specs: set[SpecDigest] = set()
         self._after: list[tuple[LiveRun, Tell | RunFinished]] = []
         self._turn_planned = False
-        self._idle_commit: asyncio.TimerHandle | None = None
-        self._broken = False
+        self._unhurried: asyncio.TimerHandle | None = None
+        self._is_over = False
+        """It was closed, or the journal refuses: nothing is started or written any more."""
         self._background: set[asyncio.Task[None]] = set()
-        self._replays: dict[AttemptKey, asyncio.Task[None]] = {}
-        self._observed_idle: set[AttemptKey] = set()
-        self._looking = False
-        self._warned_excess: set[str] = set()
-        self._ends: dict[RunId, asyncio.Future[Outcome]] = {}
+        self._to_tell: dict[AttemptKey, list[tuple[ActionId, CallId]]] = {}
+        self._patience: dict[AttemptKey, asyncio.TimerHandle] = {}
+        self._observer = CpuObserver(self.placement, launcher_of=self._launcher_of, changed=self._place)
+        self._ends: dict[tuple[RunId, ActionId | None], asyncio.Future[None]] = {}
+        """Resolved when the end of a run, or of one action of it, is committed."""
 
     # What the service asks for
 
@@ -145,7 +147,11 @@ class Engine:
 
         Raises:
             JournalError: nothing was written.
+            EngineGoneError: the engine is leaving; nothing was written.
         """
+        if self._is_over:
+            msg = f"run '{submission.record.run}' was not accepted: the engine is leaving"
+            raise EngineGoneError(msg, hint="submit it again: that starts another engine")
         record = submission.record
         machine = RunMachine(record, host=self._host)
         live = LiveRun(
@@ -159,7 +165,6 @@ class Engine:
         )
         known = self._learn(live, submission.spec, submission.spec_body)
         self.runs[record.run] = live
-        self._ends[record.run] = self._loop.create_future()
         commands = machine.create(
             spec=known.spec,
             spec_digest=known.digest,
@@ -168,11 +173,12 @@ class Engine:
             now=self._clock.now(),
         )
         self._perform(live, commands)
+        self._warn_of_no_effect(live, known)
         await self._flush()
         return live
 
     def abort(self, run: RunId, action: ActionId | None, reason: str) -> None:
-        """Abort a run, or one action of it and all below."""
+        """Abort a run, or one action of it and all below. Without effect on what has ended."""
         live = self.runs.get(run)
         if live is not None:
             self._perform(live, live.machine.abort(action, reason, self._clock.now()))
@@ -182,11 +188,23 @@ class Engine:
         live.machine.warn(message, self._clock.now())
         self._touch(live)
 
-    async def until_ended(self, run: RunId) -> None:
-        """Return when the run has ended, or at once if it is not live."""
-        end = self._ends.get(run)
-        if end is not None:
-            await asyncio.shield(end)
+    async def until_ended(self, run: RunId, action: ActionId | None = None) -> None:
+        """Return when the end of a run, or of one action of it, is committed; at once if it is not live.
+
+        Raises:
+            JournalError: it will not be.
+        """
+        live = self.runs.get(run)
+        if live is None or (action is not None and action not in live.machine.actions):
+            await self._flush()
+            return
+        if self._is_over:
+            msg = f"the end of run '{run}' cannot be written"
+            raise JournalError(msg)
+        end = self._ends.get((run, action))
+        if end is None:
+            end = self._ends[run, action] = self._loop.create_future()
+        await asyncio.shield(end)
 
     @property
     def is_idle(self) -> bool:
@@ -204,8 +222,18 @@ class Engine:
         return len(self._attempts)
 
     async def close(self) -> None:
-        """Stop: write what is known, leave live runs as they are in the journal."""
-        self._broken = True
+        """Start nothing more and write what is known. Live runs stay in the journal as they are.
+
+        To be called before launchers are closed: what they end then was not lost.
+        """
+        if not self._is_over:
+            receipt = self._commit()
+            self._is_over = True
+            if receipt is not None:
+                # That it was refused is in the log; whatever else is to be closed must be all the same.
+                with contextlib.suppress(JournalError):
+                    await receipt
+        self._observer.stop()
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -218,8 +246,8 @@ class Engine:
             return
         action = live.machine.keys.get(key)
         path = None
-        if action is not None and action.attempt is not None and pid is not None:
-            path = self._log_path(live.run, action.id, action.attempt.number)
+        if live.is_placed and action is not None and action.attempt is not None:
+            path = live.log_path(action.id, action.attempt.number)
         self._perform(live, live.machine.started(key, pid, path, self._clock.now()))
 
     def attempt_said(self, key: AttemptKey, messages: Sequence[WorkerToEngine]) -> None:
@@ -227,34 +255,37 @@ class Engine:
         if live is None:
             return
         try:
-            self._hear(live, messages)
+            self._hear(live, key, messages)
         except (ProtocolError, msgspec.ValidationError) as error:
             # User code can write to its worker's socket; it harms its own attempt only.
             log.warning("attempt %d of run %s does not speak the protocol: %s", key, live.run, error)
             live.launcher.end(key, grace=0)
 
-    def _hear(self, live: LiveRun, messages: Sequence[WorkerToEngine]) -> None:
+    def _hear(self, live: LiveRun, speaker: AttemptKey, messages: Sequence[WorkerToEngine]) -> None:
         machine = live.machine
         now = self._clock.now()
         for message in messages:
+            if not isinstance(message, SpecKnown) and message.attempt_key != speaker:
+                msg = f"it speaks for attempt {message.attempt_key}"
+                raise ProtocolError(msg)
             match message:
                 case SubmitCall():
                     spec = live.spec(message.spec).spec
                     if not _ACTION_ID.fullmatch(message.action):
                         msg = f"{message.action!r} is no action id"
                         raise ProtocolError(msg)
-                    self._perform(live, machine.called(message.attempt_key, message, spec, now))
-                    self._expect_waiting(live, message.attempt_key)
-                case Waiting(attempt_key=key, told=told):
-                    self._perform(live, machine.waiting(key, told, now))
-                case Working(attempt_key=key):
-                    self._perform(live, machine.working(key))
-                case CancelCall(attempt_key=key, call=call):
-                    self._perform(live, machine.cancelled(key, call, now))
-                case AttemptFinished(attempt_key=key, outcome=outcome):
-                    self._finish(live, key, outcome)
+                    self._perform(live, machine.called(speaker, message, spec, now))
+                    self._expect_waiting(live, speaker)
+                case Waiting(told=told):
+                    self._perform(live, machine.waiting(speaker, told, now))
+                case Working():
+                    self._perform(live, machine.working(speaker))
+                case CancelCall(call=call):
+                    self._perform(live, machine.cancelled(speaker, call, now))
+                case AttemptFinished(outcome=outcome):
+                    self._finish(live, speaker, outcome)
                 case SpecKnown(spec=digest, body=body):
-                    self._learn(live, digest, body)
+                    self._warn_of_no_effect(live, self._learn(live, digest, body))
                 case Warned(message=text):
                     self.warn(live, text)
                 case _:
@@ -263,16 +294,17 @@ class Engine:
     def attempt_refused(self, key: AttemptKey, failure: Failure) -> None:
         live = self._attempts.get(key)
         if live is not None:
-            self._finish(live, key, Failed(failure=failure))
+            self._perform(live, live.machine.refused(key, failure, self._clock.now()))
 
     def attempt_gone(self, key: AttemptKey, ended: Exit) -> None:
         live = self._attempts.pop(key, None)
         if live is None:
             return
-        timer = self._finished.pop(key, None)
-        if timer is not None:
-            timer.cancel()
-        self._observed_idle.discard(key)
+        for timers in (self._finished, self._patience):
+            timer = timers.pop(key, None)
+            if timer is not None:
+                timer.cancel()
+        self._observer.spoke(key)
         if live.is_placed:
             self.placement.gone()
         self._perform(live, live.machine.gone(key, ended, self._clock.now()))
@@ -298,6 +330,7 @@ class Engine:
                 case Enqueue(action=action):
                     self._enqueue(live, action)
                 case Withdraw(action=action):
+                    live.stop_timer(action)
                     key = self._waiting_actions.pop((live.run, action), None)
                     if key is not None:
                         del self._places[key]
@@ -305,8 +338,10 @@ class Engine:
                 case Release(key=key):
                     self.placement.release(key)
                 case Lend(key=key):
+                    self._observer.spoke(key)
                     self.placement.lend(key)
                 case TakeBack(key=key):
+                    self._observer.spoke(key)
                     self.placement.take_back(key)
                 case EndTree(key=key, at_once=at_once):
                     live.launcher.end(key, grace=0 if at_once else live.options.grace_period)
@@ -315,12 +350,13 @@ class Engine:
                 case TellRecorded(key=key, calls=calls):
                     self._tell_recorded(live, key, calls)
                 case WakeAt(action=action, at=at):
-                    self._clock.call_at(at, partial(self._backoff_elapsed, live, action))
+                    live.timers[action] = self._clock.call_at(at, partial(self._backoff_elapsed, live, action))
                 case _:
                     assert_never(command)
         self._touch(live)
 
     def _backoff_elapsed(self, live: LiveRun, action: ActionId) -> None:
+        del live.timers[action]
         self._perform(live, live.machine.backoff_elapsed(action, self._clock.now()))
 
     def _touch(self, live: LiveRun) -> None:
@@ -331,15 +367,15 @@ class Engine:
 
     def _end_turn(self) -> None:
         self._turn_planned = False
-        if self._broken:
+        if self._is_over:
             return
         self._place()
         if self._after:
             self._commit()
-        elif self._changed and self._idle_commit is None:
+        elif self._changed and self._unhurried is None:
             # Nobody waits for what changed. It goes along with the next commit that somebody waits for, and that
             # saves a transaction for every start and every exit of a process.
-            self._idle_commit = self._loop.call_later(_UNHURRIED.total_seconds(), self._commit)
+            self._unhurried = self._loop.call_later(_UNHURRIED.total_seconds(), self._commit)
 
     # Places
 
@@ -357,28 +393,31 @@ class Engine:
 
     def _place(self) -> None:
         placement = self.placement
-        if not placement.queued:
+        if not placement.queued or self._is_over:
             return
         admitted = placement.admit(can_progress=True)
         if not admitted and not placement.has_working and not self._can_progress():
             admitted = placement.admit(can_progress=False)
         for admission in admitted:
             self._admit(admission)
-        if placement.queued and not self._looking:
-            self._looking = True
-            self._loop.call_later(_LOOK_AT_CPU.total_seconds(), self._look_at_cpu)
+        if placement.queued:
+            self._observer.watch()
 
     def _can_progress(self) -> bool:
         return any(live.machine.can_progress() for live in self.runs.values())
 
+    def _launcher_of(self, key: AttemptKey) -> Launcher | None:
+        live = self._attempts.get(key)
+        return None if live is None else live.launcher
+
     def _admit(self, admission: Admission) -> None:
         key = admission.key
         place = self._places.pop(key, None)
-        if place is None:
+        if place is None or self._is_over:
             return
         live, action = place
         del self._waiting_actions[live.run, action]
-        found = live.machine.admitted(action, key, self._clock.now())
+        found = live.machine.admitted(action, key)
         self._attempts[key] = live
         if admission.reason is not None:
             self.warn(live, f"task '{found.spec.task}' was started beyond capacity: {admission.reason}")
@@ -391,32 +430,48 @@ class Engine:
         found = live.machine.keys.get(key)
         if found is None or found.attempt is None:
             return
-        known = live.spec(found.spec_digest)
+        if found.stage is not Stage.STARTING:
+            # It was aborted while its children's outcomes were read: there is nothing to start.
+            self.attempt_gone(key, Exit())
+            return
+        try:
+            live.launcher.start(self._order(live, found, found.attempt.number, key))
+        except OSError as error:
+            log.error("attempt %d of action %s of run %s was not started: %s", key, action, live.run, error)
+            failure = Failure(
+                kind=FailureKind.SYSTEM, code=type(error).__name__, message=f"the attempt cannot be started: {error}"
+            )
+            self._loop.call_soon(self._not_started, key, failure)
+
+    def _not_started(self, key: AttemptKey, failure: Failure) -> None:
+        self.attempt_refused(key, failure)
+        self.attempt_gone(key, Exit())
+
+    def _order(self, live: LiveRun, action: LiveAction, attempt: int, key: AttemptKey) -> AttemptOrder:
+        if live.log_folder is None and live.is_placed:
+            live.log_folder = self._log_folder(live.run)
+        known = live.spec(action.spec_digest)
         environment = live.environment(known.spec)
-        number = found.attempt.number
-        order = AttemptOrder(
+        return AttemptOrder(
             key=key,
             start=StartAttempt(
                 attempt_key=key,
                 context=live.context,
-                action=action,
-                parent=None if found.parent is None else found.parent.id,
-                attempt=number,
+                action=action.id,
+                parent=None if action.parent is None else action.parent.id,
+                attempt=attempt,
                 spec=known.digest,
                 spec_body=known.body,
-                inputs=found.inputs,
-                group=found.group,
+                inputs=action.inputs,
+                group=action.group,
             ),
             code=live.code,
             environ=environment.variables,
             environment=environment.digest,
             label=known.spec.environment,
-            log=self._log_path(live.run, action, number),
+            log=live.log_path(action.id, attempt) or "",
             grace=live.options.grace_period,
         )
-        live.launcher.start(order)
-        if found.abort_reason is not None:
-            live.launcher.end(key, grace=0)
 
     async def _start_again(self, live: LiveRun, action: ActionId, key: AttemptKey) -> None:
         """Not the first attempt: its children of before may have recorded outcomes."""
@@ -426,62 +481,31 @@ class Engine:
         while True:
             page = await self.journal.actions(live.run, parent=action, after=after, limit=_PAGE)
             for after, child in page:  # noqa: B007 - the position goes on to the next page
-                if child.phase.is_final and child.action not in live.machine.actions:
-                    children.append(
-                        Earlier(
-                            action=child.action,
-                            phase=child.phase,
-                            seq=child.outcome_seq or 0,
-                            parent_failures=child.parent_failures,
-                            attempts=child.attempts,
-                            created_at=child.created_at,
-                        )
-                    )
+                if child.phase.is_final:
+                    children.append(Earlier.of(child))
             if len(page) < _PAGE:
                 break
         live.machine.recorded_children(key, children)
         self._start(live, action, key)
 
-    def _look_at_cpu(self) -> None:
-        """Lend what holders observably do not use, while something waits for it."""
-        self._looking = False
-        placement = self.placement
-        if not placement.queued or self._broken:
-            return
-        by_launcher: dict[Launcher, list[AttemptKey]] = defaultdict(list)
-        for holder in [*placement.working(), *self._observed_idle]:
-            live = self._attempts.get(holder)
-            if live is not None:
-                by_launcher[live.launcher].append(holder)
-        for launcher, keys in by_launcher.items():
-            idle = launcher.idle(keys)
-            for key in keys:
-                if key in idle and key not in self._observed_idle:
-                    self._observed_idle.add(key)
-                    placement.lend(key)
-                elif key not in idle and key in self._observed_idle:
-                    self._observed_idle.discard(key)
-                    placement.take_back(key)
-        self._place()
-
     # Commits
 
     def _learn(self, live: LiveRun, digest: SpecDigest, body: bytes) -> KnownSpec:
+        known = live.known(digest)
+        if known is not None:
+            return known
         known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
-        self._journal_spec(digest, body)
+        self._new_specs.append(SpecRecord(spec=digest, body=body))
+        return known
+
+    def _warn_of_no_effect(self, live: LiveRun, known: KnownSpec) -> None:
         for parameter in known.spec.not_enforced:
             if parameter not in live.said_not_enforced:
                 live.said_not_enforced.add(parameter)
                 self.warn(live, f"{parameter} is accepted but not enforced yet; task '{known.spec.task}' gives it")
-        return known
-
-    def _journal_spec(self, digest: SpecDigest, body: bytes) -> None:
-        if digest not in self._journaled_specs:
-            self._journaled_specs.add(digest)
-            self._new_specs.append(SpecRecord(spec=digest, body=body))
 
     def _commit(self) -> Receipt | None:
-        if self._broken:
+        if self._is_over:
             return None
         runs: list[RunRecord] = []
         actions: list[ActionRecord] = []
@@ -500,9 +524,9 @@ class Engine:
             if drained.changes:
                 fed.append((live, drained.changes))
         self._changed.clear()
-        if self._idle_commit is not None:
-            self._idle_commit.cancel()
-            self._idle_commit = None
+        if self._unhurried is not None:
+            self._unhurried.cancel()
+            self._unhurried = None
         after, self._after = self._after, []
         specs, self._new_specs = self._new_specs, []
         if not (runs or actions or attempts or changes or specs):
@@ -515,14 +539,18 @@ class Engine:
             changes=tuple(changes),
             specs=tuple(specs),
         )
+        ended = [
+            key for record in actions if record.phase.is_final and (key := (record.run, record.action)) in self._ends
+        ]
         committed = self.journal.commit(batch)
-        committed.add_done_callback(partial(self._committed, fed, after))
+        committed.add_done_callback(partial(self._committed, fed, after, ended))
         return committed
 
     def _committed(
         self,
         fed: list[tuple[LiveRun, tuple[Change, ...]]],
         after: list[tuple[LiveRun, Tell | RunFinished]],
+        ended: list[tuple[RunId, ActionId]],
         receipt: Receipt,
     ) -> None:
         if receipt.error is not None:
@@ -531,6 +559,8 @@ class Engine:
         for live, changes in fed:
             live.committed_seq = changes[-1].seq
         self._perform_after(after)
+        for run, action in ended:
+            self._resolve_end(run, action)
         for live, changes in fed:
             self._on_committed(live.run, changes)
 
@@ -539,20 +569,22 @@ class Engine:
             match command:
                 case Tell(key=key, message=message):
                     self._tell(live, key, message)
-                case RunFinished(outcome=outcome):
+                case RunFinished():
                     self.runs.pop(live.run, None)
-                    end = self._ends.pop(live.run, None)
-                    if end is not None and not end.done():
-                        end.set_result(outcome)
+                    self._resolve_end(live.run, None)
                 case _:
                     assert_never(command)
+
+    def _resolve_end(self, run: RunId, action: ActionId | None) -> None:
+        end = self._ends.pop((run, action), None)
+        if end is not None and not end.done():
+            end.set_result(None)
 
     def _tell(self, live: LiveRun, key: AttemptKey, message: ChildEnded | CallRefused) -> None:
         if key not in self._attempts:
             return
-        for command in live.machine.told(key):
-            if isinstance(command, TakeBack):
-                self.placement.take_back(command.key)
+        if commands := live.machine.told(key):
+            self._perform(live, commands)
         live.launcher.tell(key, message)
 
     async def _flush(self) -> None:
@@ -562,60 +594,63 @@ class Engine:
         await (committed if committed is not None else self.journal.commit(Batch()))
 
     def _break(self, error: BaseException) -> None:
-        if not self._broken:
-            self._broken = True
-            log.error("the journal refuses: %s", error)
-            for end in self._ends.values():
-                if not end.done():
-                    end.set_exception(JournalError(str(error)))
-                    end.exception()
-            self._on_broken(error)
+        if self._is_over:
+            return
+        self._is_over = True
+        log.error("the engine leaves, %d run(s) are left unfinished: %s", len(self.runs), error)
+        for end in self._ends.values():
+            if not end.done():
+                end.set_exception(JournalError(str(error)))
+                # Whoever waits gets it; that perhaps nobody does is no news.
+                end.exception()
+        self._on_broken(error)
 
     # Replay
 
     def _expect_waiting(self, live: LiveRun, key: AttemptKey) -> None:
         """A parent whose thread never waits must get its recorded outcomes all the same."""
-        found = live.machine.keys.get(key)
-        if found is None or found.attempt is None:
+        if not live.machine.owes(key):
             return
-        replay = found.attempt.replay
-        if replay is not None and not replay.is_done and key not in self._replays:
-            self._loop.call_later(_REPLAY_PATIENCE.total_seconds(), self._lose_patience, live, key)
+        timer = self._patience.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        self._patience[key] = self._loop.call_later(_REPLAY_PATIENCE.total_seconds(), self._lose_patience, live, key)
 
     def _lose_patience(self, live: LiveRun, key: AttemptKey) -> None:
-        found = live.machine.keys.get(key)
-        if found is None or found.attempt is None or found.attempt.replay is None or key in self._replays:
-            return
-        pairs = found.attempt.replay.waiting()
-        if pairs:
-            self._tell_recorded(live, key, tuple(pairs))
+        del self._patience[key]
+        self._perform(live, live.machine.lost_patience(key, self._clock.now()))
+        self._expect_waiting(live, key)
 
     def _tell_recorded(self, live: LiveRun, key: AttemptKey, calls: Sequence[tuple[ActionId, CallId]]) -> None:
-        before = self._replays.get(key)
-        task = self._spawn(self._read_and_tell(live, key, calls, before))
-        self._replays[key] = task
-        task.add_done_callback(partial(self._replay_told, key))
+        to_tell = self._to_tell.get(key)
+        if to_tell is not None:
+            to_tell += calls
+            return
+        self._to_tell[key] = list(calls)
+        self._spawn(self._read_and_tell(live, key))
 
-    def _replay_told(self, key: AttemptKey, task: "asyncio.Task[None]") -> None:
-        if self._replays.get(key) is task:
-            del self._replays[key]
+    async def _read_and_tell(self, live: LiveRun, key: AttemptKey) -> None:
+        to_tell = self._to_tell[key]
+        try:
+            while to_tell:
+                calls = to_tell[:_READS_PER_TURN]
+                del to_tell[:_READS_PER_TURN]
+                # A child may have ended so recently that its outcome is not committed.
+                await self._flush()
+                for action, call in calls:
+                    await self._tell_one(live, key, action, call)
+        finally:
+            del self._to_tell[key]
 
-    async def _read_and_tell(
-        self,
-        live: LiveRun,
-        key: AttemptKey,
-        calls: Sequence[tuple[ActionId, CallId]],
-        before: "asyncio.Task[None] | None",
-    ) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        for action, call in calls:
-            record = await self.journal.action(live.run, action)
-            message: ChildEnded | None = None
-            if record is not None:
-                message = live.machine.answer(key, call, record)
-            if message is not None:
-                self._tell(live, key, message)
+    async def _tell_one(self, live: LiveRun, key: AttemptKey, action: ActionId, call: CallId) -> None:
+        record = await self.journal.action(live.run, action)
+        if record is None or not record.phase.is_final:
+            log.error("the outcome of action %s of run %s is not in the journal any more", action, live.run)
+            live.launcher.end(key, grace=0)
+            return
+        message = live.machine.answer(key, call, record)
+        if message is not None:
+            self._tell(live, key, message)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)

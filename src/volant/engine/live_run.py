@@ -8,9 +8,10 @@ import msgspec
 
 from volant.decide.placement import Request
 from volant.decide.run_machine import RunMachine
+from volant.kit.clock import Timer
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
-from volant.model.ids import RunId, SpecDigest
+from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.specs import ActionSpec, ResourceSpec
 from volant.model.worker_protocol import RunContext
 from volant.ports.launcher import Launcher
@@ -28,6 +29,9 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
 )
 """What numerical libraries read at import to decide how many threads they start."""
+
+_MOST_ENVIRONMENTS = 64
+"""So many process environments are kept ready; one has all variables of the client."""
 
 _PASSING = frozenset({"_", "OLDPWD", "SHLVL"})
 """Variables that shells change with every command; they would tell every command's environment apart."""
@@ -77,6 +81,10 @@ class LiveRun:
         self.committed_seq = 0
         self.said_not_enforced: set[str] = set()
         """Parameters without an effect that were mentioned already."""
+        self.log_folder: str | None = None
+        """Where its attempts' output is captured; None until the first of them has a place, and for inline ones."""
+        self.timers: dict[ActionId, Timer] = {}
+        """Of actions that wait for the time of their next attempt."""
         self._base = {name: value for name, value in environ.items() if name not in _PASSING}
         self._specs: dict[SpecDigest, KnownSpec] = {}
         self._environments: dict[tuple[tuple[tuple[str, str], ...], int], Environment] = {}
@@ -86,14 +94,30 @@ class LiveRun:
         """Its name."""
         return self.machine.run
 
+    def log_path(self, action: ActionId, attempt: int) -> str | None:
+        """The file that captures an attempt's output."""
+        return None if self.log_folder is None else f"{self.log_folder}/{action}-{attempt}.log"
+
+    def stop_timer(self, action: ActionId) -> None:
+        """The action need not be woken any more."""
+        timer = self.timers.pop(action, None)
+        if timer is not None:
+            timer.cancel()
+
     def learn(self, digest: SpecDigest, body: bytes, *, has_gpus: bool) -> KnownSpec:
-        """Keep a spec that calls will name."""
-        known = self._specs.get(digest)
-        if known is None:
-            spec = _decode_spec(body)
-            known = KnownSpec(digest=digest, body=body, spec=spec, request=_request(spec.resources, has_gpus=has_gpus))
-            self._specs[digest] = known
+        """Keep a spec that calls will name.
+
+        Raises:
+            msgspec.MsgspecError: it is not one.
+        """
+        spec = _decode_spec(body)
+        known = KnownSpec(digest=digest, body=body, spec=spec, request=_request(spec.resources, has_gpus=has_gpus))
+        self._specs[digest] = known
         return known
+
+    def known(self, digest: SpecDigest) -> KnownSpec | None:
+        """A spec, if it was learnt before."""
+        return self._specs.get(digest)
 
     def spec(self, digest: SpecDigest) -> KnownSpec:
         """A spec that was learnt before.
@@ -122,6 +146,8 @@ class LiveRun:
             msgspec.msgpack.encode([msgspec.to_builtins(self.code), sorted(variables.items())]), digest_size=16
         ).hexdigest()
         found = Environment(digest=digest, variables=variables)
+        if len(self._environments) >= _MOST_ENVIRONMENTS:
+            self._environments.clear()
         self._environments[spec.env_vars, threads] = found
         return found
 

@@ -39,7 +39,7 @@ from volant.kit.version import VERSION
 from volant.launchers.inline import InlineLauncher
 from volant.launchers.local import LocalLauncher
 from volant.model.control_protocol import EngineStatus, ZygoteStatus
-from volant.model.ids import ActionId, RunId
+from volant.model.ids import RunId
 from volant.model.records import Change
 from volant.model.worker_protocol import EngineToWorker
 from volant.ports.launcher import LauncherEvents
@@ -86,7 +86,7 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
             clock=clock,
             capacity=_capacity(settings),
             host=socket.gethostname(),
-            log_path=_LogPaths(logs_path(home)),
+            log_folder=partial(_log_folder, logs_path(home)),
             on_committed=committed,
             on_broken=lambda _error: stopping.set(),
         )
@@ -137,18 +137,10 @@ async def _until_stopped(stopping: asyncio.Event, service: Service, engine: Engi
             await asyncio.wait_for(stopping.wait(), step)
 
 
-class _LogPaths:
-    """Files for captured output: one folder per run, made when it is first needed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._made: set[RunId] = set()
-
-    def __call__(self, run: RunId, action: ActionId, attempt: int) -> str:
-        if run not in self._made:
-            (self._folder / run).mkdir(parents=True, exist_ok=True)
-            self._made.add(run)
-        return f"{self._folder}/{run}/{action}-{attempt}.log"
+def _log_folder(logs: Path, run: RunId) -> str:
+    folder = logs / run
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
 
 
 def _inline_client(

@@ -1,0 +1,401 @@
+"""Random histories of a run with its placement: whatever happens in whatever order, every run ends and adds up."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from volant.decide.commands import (
+    Command,
+    EndTree,
+    Enqueue,
+    Lend,
+    Release,
+    RunFinished,
+    TakeBack,
+    Tell,
+    TellRecorded,
+    WakeAt,
+    Withdraw,
+)
+from volant.decide.live import Earlier, Stage
+from volant.decide.placement import Capacity, Placement, Request
+from volant.decide.run_machine import RunMachine
+from volant.model.exits import Exit
+from volant.model.failures import Failure, FailureKind
+from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
+from volant.model.payloads import Inline
+from volant.model.phases import ActionPhase
+from volant.model.records import ActionRecord, AttemptRecord, Change, ChangeKind, RunRecord
+from volant.model.specs import ActionSpec, BackoffSpec, Loader, LoaderKind, RetrySpec
+from volant.model.worker_protocol import ChildEnded, Failed, SubmitCall, Succeeded
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+RUN = RunId("r")
+ROOT = ActionId("0")
+WIDTH = 3
+DEPTH = 3
+SPEC = ActionSpec(
+    task="env.task",
+    short_name="task",
+    environment="env",
+    loader=Loader(kind=LoaderKind.MODULE, module="m", qualname="task"),
+    is_async=True,
+    retries=RetrySpec(count=2, backoff=BackoffSpec(base=timedelta(seconds=1))),
+)
+
+
+class Worker:
+    """What the world knows of one attempt."""
+
+    def __init__(self, action: ActionId, number: int) -> None:
+        self.action = action
+        self.number = number
+        self.is_started = False
+        self.recorded: list[Earlier] | None = None
+        """What was read from the journal for it; None when it is the first, or nothing was read yet."""
+        self.is_read = number == 0
+        self.has_finished = False
+        self.is_killed = False
+        self.calls: dict[CallId, ActionId] = {}
+        self.called: set[ActionId] = set()
+        self.cancelled: set[CallId] = set()
+        self.answers = 0
+
+    @property
+    def can_speak(self) -> bool:
+        return self.is_read and not self.has_finished
+
+
+class World:
+    """Plays engine, journal, launcher and workers to a machine and its placement."""
+
+    def __init__(self) -> None:
+        record = RunRecord(run=RUN, task="env.task", root=ROOT, phase=ActionPhase.QUEUED, created_at=T0)
+        self.machine = RunMachine(record, host="here")
+        self.placement = Placement(Capacity(cpu=2000, memory=0, processes=6))
+        self.now = T0
+        self.numbers = 0
+        self.places: dict[AttemptKey, ActionId] = {}
+        self.queued: dict[ActionId, AttemptKey] = {}
+        self.workers: dict[AttemptKey, Worker] = {}
+        self.admitted: set[tuple[ActionId, int]] = set()
+        self.timers: dict[ActionId, datetime] = {}
+        self.after: list[Tell | RunFinished] = []
+        self.reads: list[TellRecorded] = []
+        self.actions: dict[ActionId, ActionRecord] = {}
+        self.attempts: dict[tuple[ActionId, int], AttemptRecord] = {}
+        self.changes: list[Change] = []
+        self.run: RunRecord | None = None
+        self.has_ended = False
+        self.take(
+            self.machine.create(
+                spec=SPEC, spec_digest=SpecDigest("s"), inputs=Inline(data=b""), inputs_digest="d", now=T0
+            )
+        )
+
+    # The engine's part
+
+    def take(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Enqueue(action=action):
+                    self.numbers += 1
+                    key = AttemptKey(self.numbers)
+                    assert action not in self.queued
+                    self.places[key] = action
+                    self.queued[action] = key
+                    depth = self.machine.actions[action].depth
+                    self.placement.enqueue(key, run=RUN, depth=depth, request=Request(cpu=1000))
+                case Withdraw(action=action):
+                    self.timers.pop(action, None)
+                    key = self.queued.pop(action, None)
+                    if key is not None:
+                        del self.places[key]
+                        assert self.placement.withdraw(key)
+                case Release(key=key):
+                    self.placement.release(key)
+                case Lend(key=key):
+                    self.placement.lend(key)
+                case TakeBack(key=key):
+                    self.placement.take_back(key)
+                case EndTree(key=key):
+                    self.workers[key].is_killed = True
+                case Tell() | RunFinished():
+                    self.after.append(command)
+                case TellRecorded():
+                    self.reads.append(command)
+                case WakeAt(action=action, at=at):
+                    self.timers[action] = at
+
+    def place(self) -> None:
+        admitted = self.placement.admit(can_progress=True)
+        if not admitted and not self.placement.has_working and not self.machine.can_progress():
+            admitted = self.placement.admit(can_progress=False)
+        for admission in admitted:
+            action = self.places.pop(admission.key)
+            del self.queued[action]
+            live = self.machine.admitted(action, admission.key)
+            number = live.attempts - 1
+            assert (action, number) not in self.admitted
+            self.admitted.add((action, number))
+            self.check_executed_again(action)
+            self.workers[admission.key] = Worker(action, number)
+
+    def check_executed_again(self, action: ActionId) -> None:
+        record = self.actions.get(action)
+        if record is None or not record.phase.is_final:
+            return
+        assert record.phase is not ActionPhase.SUCCEEDED, "a success is executed again"
+        live = self.machine.actions[action]
+        assert live.parent is not None
+        was_told = record.failure is not None and record.failure.code not in ("Cancelled", "ParentEnded")
+        assert not was_told or record.parent_failures != live.parent.user_failures
+
+    def commit(self) -> None:
+        drained = self.machine.drain()
+        self.actions |= {record.action: record for record in drained.actions}
+        self.attempts |= {(record.action, record.attempt): record for record in drained.attempts}
+        self.changes += drained.changes
+        self.run = drained.run or self.run
+        after, self.after = self.after, []
+        for command in after:
+            match command:
+                case Tell(key=key, message=message):
+                    if key in self.workers:
+                        self.take(self.machine.told(key))
+                        if isinstance(message, ChildEnded):
+                            self.told(key, message)
+                        else:
+                            self.workers[key].answers += 1
+                case RunFinished():
+                    assert not self.has_ended
+                    self.has_ended = True
+
+    def told(self, key: AttemptKey, message: ChildEnded) -> None:
+        worker = self.workers[key]
+        action = worker.calls.pop(message.call)
+        assert action == message.action
+        record = self.actions[action]
+        assert record.phase.is_final, "told before it was committed"
+        assert record.outcome_seq == message.seq
+        if record.failure is not None and record.failure.code == "Cancelled":
+            assert message.call in worker.cancelled, "who did not cancel a call hears that it was cancelled"
+        worker.answers += 1
+
+    def read_and_tell(self) -> None:
+        self.commit()
+        reads, self.reads = self.reads, []
+        for read in reads:
+            for action, call in read.calls:
+                message = self.machine.answer(read.key, call, self.actions[action])
+                if message is not None and read.key in self.workers:
+                    self.take(self.machine.told(read.key))
+                    self.told(read.key, message)
+
+    # What may happen
+
+    def step(self, random: Random) -> None:
+        """One thing that can happen now."""
+        spoken = [key for key, worker in self.workers.items() if worker.can_speak]
+        unread = [key for key, worker in self.workers.items() if not worker.is_read]
+        unstarted = [key for key, worker in self.workers.items() if worker.is_read and not worker.is_started]
+        ended = [key for key, worker in self.workers.items() if worker.has_finished or worker.is_killed]
+        moves: list[tuple[int, Callable[[], None]]] = [(4, self.place), (3, self.commit)]
+        if self.reads:
+            moves.append((4, self.read_and_tell))
+        if self.timers:
+            moves.append((4, lambda: self.pass_time(early=random.random() < 0.3)))
+        if unread:
+            moves.append((6, lambda: self.read(random.choice(unread))))
+        if unstarted:
+            moves.append((8, lambda: self.start(random.choice(unstarted))))
+            moves.append((1, lambda: self.refuse(random.choice(unstarted))))
+        if spoken:
+            moves.append((12, lambda: self.speak(random.choice(spoken), random)))
+            moves.append((4, lambda: self.finish_some(random.choice(spoken), random)))
+            moves.append((2, lambda: self.lose_some(random.choice(spoken), random)))
+        if ended:
+            moves.append((5, lambda: self.leave(random.choice(ended), 15)))
+        if self.machine.actions:
+            moves.append((1, lambda: self.abort_some(random)))
+        _, move = random.choices(moves, [weight for weight, _ in moves])[0]
+        move()
+
+    def read(self, key: AttemptKey) -> None:
+        """First the journal is read, and later the attempt starts with what was read."""
+        worker = self.workers[key]
+        if worker.recorded is None:
+            self.commit()
+            worker.recorded = [
+                Earlier.of(record)
+                for record in self.actions.values()
+                if record.parent == worker.action and record.phase.is_final
+            ]
+            return
+        self.machine.recorded_children(key, worker.recorded)
+        worker.is_read = True
+        if worker.is_killed:
+            self.leave(key, None)
+
+    def start(self, key: AttemptKey) -> None:
+        self.workers[key].is_started = True
+        self.take(self.machine.started(key, 1, "log", self.now))
+
+    def refuse(self, key: AttemptKey) -> None:
+        failure = Failure(kind=FailureKind.USER, code="ImportError", message="no")
+        self.take(self.machine.refused(key, failure, self.now))
+        self.leave(key, None)
+
+    def speak(self, key: AttemptKey, random: Random) -> None:
+        worker = self.workers[key]
+        match random.choice(["call", "call", "call", "call", "cancel", "wait", "wait", "wait", "work", "impatient"]):
+            case "call":
+                for number in random.sample(range(WIDTH), random.randint(1, WIDTH)):
+                    self.call(key, number)
+            case "cancel":
+                open_calls = sorted(worker.calls.keys() - worker.cancelled)
+                if open_calls:
+                    self.cancel(key, random.choice(open_calls))
+            case "wait":
+                self.take(self.machine.waiting(key, worker.answers, self.now))
+            case "work":
+                self.take(self.machine.working(key))
+            case _:
+                if self.machine.owes(key):
+                    self.take(self.machine.lost_patience(key, self.now))
+
+    def cancel(self, key: AttemptKey, call: CallId) -> None:
+        self.workers[key].cancelled.add(call)
+        self.take(self.machine.cancelled(key, call, self.now))
+
+    def call(self, key: AttemptKey, number: int) -> None:
+        worker = self.workers[key]
+        action = ActionId(f"{worker.action}.{number}")
+        if action in worker.called or worker.action.count(".") >= DEPTH:
+            return
+        worker.called.add(action)
+        self.numbers += 1
+        call = CallId(self.numbers)
+        message = SubmitCall(
+            attempt_key=key,
+            call=call,
+            action=action,
+            spec=SpecDigest("s"),
+            inputs=Inline(data=b""),
+            inputs_digest="d",
+        )
+        worker.calls[call] = action
+        self.take(self.machine.called(key, message, SPEC, self.now))
+
+    def finish_some(self, key: AttemptKey, random: Random) -> None:
+        worker = self.workers[key]
+        # With a parent much else ends, so most of them wait for what they called.
+        if random.random() < (0.05 if worker.action == ROOT else 0.2 if worker.calls else 1.0):
+            self.finish(key, random.choice(["ok", "ok", "failed", "failed", "failed", "hopeless"]))
+
+    def finish(self, key: AttemptKey, outcome: str) -> None:
+        self.workers[key].has_finished = True
+        failure = Failure(kind=FailureKind.USER, code="ValueError", message="no", retryable=outcome != "hopeless")
+        said = Succeeded(outputs=Inline(data=b"")) if outcome == "ok" else Failed(failure=failure)
+        self.take(self.machine.finished(key, said, self.now))
+
+    def lose_some(self, key: AttemptKey, random: Random) -> None:
+        if self.workers[key].action != ROOT or random.random() < 0.3:
+            self.leave(key, random.choice([9, 9, 9, 11]))
+
+    def leave(self, key: AttemptKey, signal: int | None) -> None:
+        del self.workers[key]
+        self.placement.gone()
+        self.take(self.machine.gone(key, Exit(signal=signal), self.now))
+
+    def abort_some(self, random: Random) -> None:
+        action = random.choice(sorted(self.machine.actions))
+        if action != ROOT or random.random() < 0.1:
+            self.take(self.machine.abort(action, "enough", self.now))
+
+    def pass_time(self, *, early: bool) -> None:
+        """A timer fires, perhaps before its time by the wall clock."""
+        action = min(self.timers, key=lambda name: (self.timers[name], name))
+        at = self.timers.pop(action)
+        self.now = max(self.now, at - timedelta(microseconds=int(early)))
+        self.take(self.machine.backoff_elapsed(action, self.now))
+
+    # What always holds
+
+    def it_adds_up(self) -> None:
+        machine = self.machine
+        assert [change.seq for change in self.changes] == list(range(1, len(self.changes) + 1))
+        assert machine.keys.keys() == self.workers.keys()
+        assert self.placement.processes == len(self.workers)
+        assert self.placement.queued == len(self.queued)
+        assert self.queued.keys() == {a for a, live in machine.actions.items() if live.stage is Stage.QUEUED}
+        for key, live in machine.keys.items():
+            assert live.attempt is not None
+            assert live.attempt.key == key
+        for live in machine.actions.values():
+            assert not live.phase.is_final
+            assert live.stage is not Stage.ENDED
+            if live.parent is not None:
+                assert live.parent.children[live.id] is live
+                assert live.parent.abort_reason is None or live.abort_reason is not None
+            assert all(machine.actions[child] is found for child, found in live.children.items())
+            if live.stage is Stage.BACKING_OFF:
+                assert live.id in self.timers
+            if live.stage in (Stage.STARTING, Stage.RUNNING, Stage.FINISHED, Stage.ENDING):
+                assert live.attempt is not None
+                assert live.attempt.key in machine.keys
+        assert self.timers.keys() <= machine.actions.keys()
+
+    def come_to_an_end(self) -> None:
+        """Everything goes on by itself: every worker waits for what it called, and then returns."""
+        for _ in range(400):
+            if self.has_ended:
+                break
+            self.place()
+            self.commit()
+            self.read_and_tell()
+            for key, worker in list(self.workers.items()):
+                while key in self.workers and not worker.is_read:
+                    self.read(key)
+                if key not in self.workers:
+                    continue
+                if worker.is_killed or worker.has_finished:
+                    self.leave(key, 15)
+                    continue
+                if not worker.is_started:
+                    self.start(key)
+                if worker.calls:
+                    self.take(self.machine.waiting(key, worker.answers, self.now))
+                else:
+                    self.finish(key, "ok")
+            if self.timers:
+                self.pass_time(early=False)
+            self.it_adds_up()
+        assert self.has_ended, f"it does not end: {[(a, x.stage) for a, x in self.machine.actions.items()]}"
+        self.commit()
+        assert not self.machine.actions
+        assert not self.workers
+        assert not self.machine.has_changes
+        assert self.placement.cpu_used == 0
+        assert self.run is not None
+        assert self.run.phase.is_final
+        assert all(record.phase.is_final for record in self.actions.values())
+        assert all(record.phase.is_final for record in self.attempts.values())
+        assert self.attempts.keys() == self.admitted
+        assert self.changes[-1].kind is ChangeKind.RUN_ENDED
+
+
+@settings(max_examples=400, deadline=None)
+@given(seed=st.integers(0, 1 << 32), steps=st.integers(20, 400))
+def test_every_history_of_a_run_adds_up_and_comes_to_an_end(seed: int, steps: int) -> None:
+    world = World()
+    random = Random(seed)
+    for _ in range(steps):
+        world.step(random)
+        world.it_adds_up()
+        if world.has_ended:
+            break
+    world.come_to_an_end()
