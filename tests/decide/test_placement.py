@@ -147,6 +147,50 @@ def test_one_that_does_not_fit_is_not_passed_over_for_ever() -> None:
     assert admit(placement)[0] == 1
 
 
+def test_one_that_does_not_fit_is_not_passed_over_for_ever_by_other_runs() -> None:
+    placement = place(Capacity(cpu=2000, memory=0))
+    enqueue(placement, 0)
+    assert admit(placement) == [0]
+    enqueue(placement, 1, run="large", request=Request(cpu=2000))
+    for key in range(100, 2100):
+        enqueue(placement, key, run="small")
+        started = admit(placement)
+        if not started:
+            break
+        placement.release(AttemptKey(key))
+        placement.gone()
+    else:
+        raise AssertionError("2,000 attempts of another run went first")
+    placement.release(AttemptKey(0))
+    placement.gone()
+    assert admit(placement) == [1]
+
+
+def test_children_of_one_that_holds_all_the_memory_run_if_they_ask_for_none() -> None:
+    placement = place()
+    enqueue(placement, 1, request=Request(cpu=1000, memory=5000))
+    assert admit(placement) == [1]
+    enqueue(placement, 2)
+    assert admit(placement) == []
+    placement.lend(AttemptKey(1))
+    assert placement.memory_used == 1000
+    assert admit(placement) == [2]
+    placement.release(AttemptKey(1))
+    placement.release(AttemptKey(2))
+    assert (placement.cpu_used, placement.memory_used) == (0, 0)
+
+
+def test_what_asks_for_no_memory_is_not_held_up_by_memory_beyond_capacity() -> None:
+    placement = place()
+    for key in (1, 2):
+        enqueue(placement, key, request=Request(cpu=500, memory=800))
+    assert admit(placement) == [1]
+    placement.lend(AttemptKey(1))
+    assert admit(placement, can_progress=False) == [2]
+    enqueue(placement, 3, request=Request(cpu=500))
+    assert admit(placement) == [3]
+
+
 class Machine(RuleBasedStateMachine):
     """Random workloads: the sum of requests stays within capacity but for the stated exceptions."""
 

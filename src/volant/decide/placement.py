@@ -53,6 +53,7 @@ class _Holder:
 
     def __init__(self, request: Request, *, alone: bool) -> None:
         self.request = request
+        """What it holds: no more than there is."""
         self.lent = False
         self.alone = alone
 
@@ -82,6 +83,8 @@ class Placement:
         self.memory_used = 0
         self.gpus_used = 0
         self.processes = 0
+        self._alone = 0
+        """Holders that run alone and have not lent their CPU."""
 
     @property
     def queued(self) -> int:
@@ -123,6 +126,7 @@ class Placement:
             return
         if not holder.lent:
             self.cpu_used -= holder.request.cpu
+            self._alone -= holder.alone
         self.memory_used -= holder.request.memory
         self.gpus_used -= holder.request.gpus
 
@@ -136,6 +140,7 @@ class Placement:
         if holder is not None and not holder.lent:
             holder.lent = True
             self.cpu_used -= holder.request.cpu
+            self._alone -= holder.alone
 
     def take_back(self, key: AttemptKey) -> None:
         """A holder works again."""
@@ -143,6 +148,7 @@ class Placement:
         if holder is not None and holder.lent:
             holder.lent = False
             self.cpu_used += holder.request.cpu
+            self._alone += holder.alone
 
     def admit(self, *, can_progress: bool) -> list[Admission]:
         """All that may start now, in the order they should.
@@ -164,11 +170,12 @@ class Placement:
     def _hold(self, entry: _Entry, *, reason: str | None = None) -> Admission:
         del self._entries[entry.key]
         entry.withdrawn = True
-        request = entry.request
-        alone = self._is_oversized(request)
+        alone = self._is_oversized(entry.request)
         if alone and reason is None:
-            reason = f"it requests more than the machine has ({self._excess(request)}) and runs alone"
+            reason = f"it requests more than the machine has ({self._excess(entry.request)}) and runs alone"
+        request = self._held(entry.request)
         self._holders[entry.key] = _Holder(request, alone=alone)
+        self._alone += alone
         self.cpu_used += request.cpu
         self.memory_used += request.memory
         self.gpus_used += request.gpus
@@ -178,6 +185,8 @@ class Placement:
         return Admission(entry.key, reason)
 
     def _next_fitting(self) -> _Entry | None:
+        """The next that fits, run by run; those at the head of a line that it passes over remember it."""
+        passed: list[_Entry] = []
         for run in list(self._turns):
             queue = self._clean(run)
             if not queue:
@@ -185,14 +194,18 @@ class Placement:
             head = queue[0][2]
             if self._fits(head.request):
                 heapq.heappop(queue)
-                return head
-            if head.passed < PATIENCE and len(queue) > 1:
-                behind = self._behind(queue)
-                if behind is not None:
-                    head.passed += 1
-                    return behind
+                found = head
             elif head.passed >= PATIENCE:
                 return None
+            else:
+                passed.append(head)
+                behind = self._behind(queue)
+                if behind is None:
+                    continue
+                found = behind
+            for entry in passed:
+                entry.passed += 1
+            return found
         return None
 
     def _behind(self, queue: list[tuple[int, int, _Entry]]) -> _Entry | None:
@@ -200,7 +213,7 @@ class Placement:
         head = queue[0][2].request
         # The first places of a heap are near its smallest entries: near enough for passing by.
         for _, _, entry in queue[1:LOOKAHEAD]:
-            if not entry.withdrawn and entry.request is not head and self._fits(entry.request):
+            if not entry.withdrawn and entry.request != head and self._fits(entry.request):
                 return entry
         return None
 
@@ -223,19 +236,24 @@ class Placement:
 
     def _fits(self, request: Request) -> bool:
         if self._is_oversized(request):
-            return not self._holders or (self.cpu_used == 0 and self.memory_used == 0 and self.gpus_used == 0)
-        if any(holder.alone and not holder.lent for holder in self._alone()):
-            return False
+            return self.cpu_used == 0 and self.memory_used == 0 and self.gpus_used == 0
+        capacity = self.capacity
+        # What is not asked for is not missed, though others may hold more than there is.
         return (
-            self.cpu_used + request.cpu <= self.capacity.cpu
-            and self.memory_used + request.memory <= self.capacity.memory
-            and self.gpus_used + request.gpus <= self.capacity.gpus
+            self._alone == 0
+            and (request.cpu == 0 or self.cpu_used + request.cpu <= capacity.cpu)
+            and (request.memory == 0 or self.memory_used + request.memory <= capacity.memory)
+            and (request.gpus == 0 or self.gpus_used + request.gpus <= capacity.gpus)
         )
 
-    def _alone(self) -> list[_Holder]:
-        if self.cpu_used <= self.capacity.cpu and self.memory_used <= self.capacity.memory:
-            return []
-        return [holder for holder in self._holders.values() if holder.alone]
+    def _held(self, request: Request) -> Request:
+        """Of a request larger than the machine, all of the machine."""
+        capacity = self.capacity
+        return Request(
+            cpu=min(request.cpu, capacity.cpu),
+            memory=min(request.memory, capacity.memory),
+            gpus=min(request.gpus, capacity.gpus),
+        )
 
     def _is_oversized(self, request: Request) -> bool:
         capacity = self.capacity
