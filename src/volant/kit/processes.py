@@ -121,10 +121,12 @@ class _ProcessTable:
         if now - self._read_at > _SAMPLE_AGE:
             self._refresh()
             self._read_at = now
-        total = 0
-        runnable = False
-        for pid in (root, *_below([root], self._offspring)):
-            ticks, wants = _ticks_and_state(pid)
+        found = _ticks_and_state(root)
+        if found is None:
+            return 0.0, False
+        total, runnable = found
+        for pid in _below([root], self._offspring):
+            ticks, wants = _ticks_and_state(pid) or (0, False)
             total += ticks
             runnable = runnable or wants
         return total / _TICKS, runnable
@@ -201,10 +203,10 @@ def _parent(pid: int) -> int | None:
     return int(fields[1]) if fields and len(fields) > 1 else None
 
 
-def _ticks_and_state(pid: int) -> tuple[int, bool]:
+def _ticks_and_state(pid: int) -> tuple[int, bool] | None:
     fields = _stat(f"/proc/{pid}/stat")
     if not fields or len(fields) < 18:
-        return 0, False
+        return None
     # utime, stime, and those of children that were waited for.
     ticks = int(fields[11]) + int(fields[12]) + int(fields[13]) + int(fields[14])
     if fields[0] == b"R":

@@ -65,6 +65,8 @@ class InlineHost:
         self._open_blobs = open_blobs
         self.line = Line(self._write)
         self._loop = asyncio.get_running_loop()
+        self._can_turn = hasattr(self._loop, "_run_once")
+        """Whether the loop is of the kind that comes with Python, which can be turned by hand."""
         self._thread = threading.get_ident()
         self._known = KnownTasks()
         self._running: dict[AttemptKey, _Running] = {}
@@ -132,7 +134,7 @@ class InlineHost:
             return
         if attempt.is_async:
             running.task = self._loop.create_task(self._run_async(running, attempt))
-        elif hasattr(self._loop, "_run_once"):
+        elif self._can_turn:
             self._queue.append((running, attempt))
             # Until its turn comes it needs no CPU, and others may be in need of it.
             self.line.say_waiting(running.caller)
