@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 
+from volant.kit.framing import FrameError
 from volant.launchers.framed_socket import FramedSocket
 
 
@@ -33,7 +34,7 @@ def test_frames_arrive_whole_and_in_order_though_the_peer_reads_slowly() -> None
 
     async def scenario() -> list[bytes]:
         ours, theirs = socket.socketpair()
-        framed = FramedSocket(ours, on_frames=lambda _: None, on_end=lambda: None)
+        framed = FramedSocket(ours, on_frames=lambda _: None, on_end=lambda _: None)
         for body in sent:
             framed.send(body)
         bodies, _ = await asyncio.to_thread(read_frames, theirs, len(sent))
@@ -47,7 +48,7 @@ def test_frames_arrive_whole_and_in_order_though_the_peer_reads_slowly() -> None
 def test_more_descriptors_than_one_message_carries_arrive_in_order() -> None:
     async def scenario() -> None:
         ours, theirs = socket.socketpair()
-        framed = FramedSocket(ours, on_frames=lambda _: None, on_end=lambda: None)
+        framed = FramedSocket(ours, on_frames=lambda _: None, on_end=lambda _: None)
         kept: list[int] = []
         for n in range(450):
             reading, writing = os.pipe()
@@ -68,7 +69,7 @@ def test_what_arrived_before_the_end_is_heard_before_it() -> None:
     async def scenario() -> list[object]:
         ours, theirs = socket.socketpair()
         heard: list[object] = []
-        framed = FramedSocket(ours, on_frames=heard.extend, on_end=lambda: heard.append("end"))
+        framed = FramedSocket(ours, on_frames=heard.extend, on_end=lambda _: heard.append("end"))
         theirs.sendall(struct.pack(">I", 3) + b"one" + struct.pack(">I", 3) + b"tw")
         theirs.sendall(b"o")
         theirs.close()
@@ -83,7 +84,7 @@ def test_a_peer_that_is_gone_takes_descriptors_with_it() -> None:
     async def scenario() -> None:
         ours, theirs = socket.socketpair()
         ended = asyncio.Event()
-        framed = FramedSocket(ours, on_frames=lambda _: None, on_end=ended.set)
+        framed = FramedSocket(ours, on_frames=lambda _: None, on_end=lambda _: ended.set())
         theirs.close()
         await asyncio.wait_for(ended.wait(), 5)
         reading, writing = os.pipe()
@@ -94,5 +95,21 @@ def test_a_peer_that_is_gone_takes_descriptors_with_it() -> None:
         except OSError:
             return
         raise AssertionError("the descriptor is still open")
+
+    asyncio.run(scenario())
+
+
+def test_what_is_no_frame_ends_the_conversation_after_what_was_one() -> None:
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair()
+        heard: list[object] = []
+        framed = FramedSocket(ours, on_frames=heard.extend, on_end=heard.append)
+        theirs.sendall(struct.pack(">I", 3) + b"one" + b"\xff" * 10)
+        framed.drain()
+        assert heard[0] == b"one"
+        assert isinstance(heard[1], FrameError)
+        assert len(heard) == 2
+        assert not framed.is_open
+        theirs.close()
 
     asyncio.run(scenario())

@@ -8,7 +8,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
-from volant.kit.framing import FrameReader, frame
+from volant.kit.framing import FrameError, FrameReader, frame
 
 _PIECE = 256 * 1024
 _MAX_DESCRIPTORS = 200
@@ -23,9 +23,10 @@ class FramedSocket:
         sock: socket.socket,
         *,
         on_frames: Callable[[list[bytes]], None],
-        on_end: Callable[[], None],
+        on_end: Callable[[FrameError | None], None],
     ) -> None:
-        """*on_frames* gets what arrived together; *on_end* is called once, when the peer is gone."""
+        """*on_frames* gets what arrived together; *on_end* is called once, when the peer is gone, or sent what is no
+        frame."""
         sock.setblocking(False)
         self._sock = sock
         self._loop = asyncio.get_running_loop()
@@ -79,7 +80,7 @@ class FramedSocket:
         self._read_once()
 
     def _read_once(self) -> bool:
-        """Whether there may be more."""
+        """Whether to try again."""
         try:
             piece = self._sock.recv(_PIECE)
         except (BlockingIOError, InterruptedError):
@@ -88,12 +89,20 @@ class FramedSocket:
             piece = b""
         if not piece:
             self.close()
-            self._on_end()
+            self._on_end(None)
             return False
-        bodies = list(self._reader.feed(piece))
+        bodies: list[bytes] = []
+        broken: FrameError | None = None
+        try:
+            bodies.extend(self._reader.feed(piece))
+        except FrameError as error:
+            broken = error
+            self.close()
         if bodies:
             self._on_frames(bodies)
-        return len(piece) == _PIECE or self._is_open
+        if broken is not None:
+            self._on_end(broken)
+        return self._is_open
 
     def _flush(self) -> None:
         self._flushing = False

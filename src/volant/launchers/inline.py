@@ -21,10 +21,15 @@ class InlineLauncher:
         self._pid = pid
         self._live: set[AttemptKey] = set()
         self._outbox: list[EngineToWorker] = []
+        self._is_gone = False
+        """Whether the client has left."""
         self._loop = asyncio.get_running_loop()
 
     def start(self, order: AttemptOrder) -> None:
         self._live.add(order.key)
+        if self._is_gone:
+            self._loop.call_soon(self._ended, order.key)
+            return
         self._say(order.start)
         self._loop.call_soon(self._started, order.key)
 
@@ -48,17 +53,15 @@ class InlineLauncher:
             match message:
                 case AttemptFinished(attempt_key=key):
                     self._events.attempt_said(key, [message])
-                    if key in self._live:
-                        self._live.discard(key)
-                        self._events.attempt_gone(key, Exit())
+                    self._ended(key)
                 case _:
                     self._events.attempt_said(self._speaker(message), [message])
 
     def client_gone(self) -> None:
         """The client's process is gone or has left; so are its attempts."""
+        self._is_gone = True
         for key in list(self._live):
-            self._live.discard(key)
-            self._events.attempt_gone(key, Exit())
+            self._ended(key)
 
     def _speaker(self, message: WorkerToEngine) -> AttemptKey:
         key = getattr(message, "attempt_key", None)
@@ -66,6 +69,11 @@ class InlineLauncher:
             return AttemptKey(key)
         # A spec belongs to the run, and so to any of its attempts.
         return next(iter(self._live), AttemptKey(0))
+
+    def _ended(self, key: AttemptKey) -> None:
+        if key in self._live:
+            self._live.discard(key)
+            self._events.attempt_gone(key, Exit())
 
     def _started(self, key: AttemptKey) -> None:
         if key in self._live:

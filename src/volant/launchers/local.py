@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from volant.kit.processes import cpu_time_and_state
+from volant.launchers.orphans import Orphans
 from volant.launchers.zygote import Zygote
 from volant.model.exits import Exit
 from volant.model.failures import Failure
@@ -14,24 +15,28 @@ from volant.ports.launcher import AttemptOrder, LauncherEvents
 
 MAX_ZYGOTES = 8
 """Idle ones beyond this many leave, the least recently used first."""
-_LEAVING = 5.0
-"""Seconds that zygotes have to end their workers when the engine leaves."""
 
 
 class LocalLauncher:
-    """The launcher of mode `local`; see `ports.launcher.Launcher` for its laws."""
+    """The launcher of mode `local`; see `ports.launcher.Launcher` for its laws.
+
+    It takes every later child of its process for its own, and kills those that nobody answers for.
+    """
 
     def __init__(self, *, events: LauncherEvents, zygote_logs: Path) -> None:
         self._events = events
         self._logs = zygote_logs
         self._zygotes: dict[str, Zygote] = {}
-        self._leaving: list[Zygote] = []
+        """Those that take orders, by environment."""
+        self._closed: set[Zygote] = set()
+        """Those that do not any more and are not gone."""
         self._owners: dict[AttemptKey, Zygote] = {}
         self._cpu: dict[AttemptKey, float] = {}
+        self._orphans = Orphans(lambda: {zygote.pid for zygote in (*self._zygotes.values(), *self._closed)})
 
     @property
     def zygotes(self) -> Sequence[Zygote]:
-        """Those that are alive."""
+        """Those that take orders."""
         return list(self._zygotes.values())
 
     def start(self, order: AttemptOrder) -> None:
@@ -39,10 +44,11 @@ class LocalLauncher:
         if zygote is None:
             self._make_room()
             self._logs.mkdir(parents=True, exist_ok=True)
-            zygote = Zygote(order, log=self._logs / f"{order.environment[:16]}.log", events=self)
+            log = self._logs / f"{order.environment[:16]}.log"
+            zygote = Zygote(order, log=log, events=self, end_orphans=self._orphans.end)
             self._zygotes[order.environment] = zygote
-        self._owners[order.key] = zygote
         zygote.start(order)
+        self._owners[order.key] = zygote
 
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
         zygote = self._owners.get(key)
@@ -69,17 +75,18 @@ class LocalLauncher:
         return found
 
     async def close(self) -> None:
-        zygotes = [*self._zygotes.values(), *self._leaving]
-        for zygote in zygotes:
-            zygote.leave()
-        await asyncio.gather(*(zygote.wait(_LEAVING) for zygote in zygotes))
+        for zygote in list(self._zygotes.values()):
+            self._dismiss(zygote)
+        await asyncio.gather(*(zygote.until_gone() for zygote in list(self._closed)))
 
     def _make_room(self) -> None:
         idle = sorted((z for z in self._zygotes.values() if z.forks == 0), key=lambda z: z.last_used)
         for zygote in idle[: max(0, len(self._zygotes) - MAX_ZYGOTES + 1)]:
-            del self._zygotes[zygote.environment]
-            self._leaving.append(zygote)
-            zygote.leave()
+            self._dismiss(zygote)
+
+    def _dismiss(self, zygote: Zygote) -> None:
+        self.zygote_closed(zygote)
+        zygote.leave()
 
     # What zygotes say
 
@@ -91,12 +98,6 @@ class LocalLauncher:
 
     def worker_refused(self, key: AttemptKey, failure: Failure) -> None:
         self._events.attempt_refused(key, failure)
-        zygote = self._owners.get(key)
-        if zygote is not None and self._zygotes.get(zygote.environment) is zygote:
-            # The next attempt, of this run or the next, imports anew: the user may have mended it.
-            del self._zygotes[zygote.environment]
-            self._leaving.append(zygote)
-            zygote.leave()
 
     def worker_gone(self, key: AttemptKey, ended: Exit) -> None:
         self._owners.pop(key, None)
@@ -106,8 +107,11 @@ class LocalLauncher:
     def zygote_warned(self, key: AttemptKey, message: str) -> None:
         self._events.launcher_warned(key, message)
 
-    def zygote_gone(self, zygote: Zygote) -> None:
+    def zygote_closed(self, zygote: Zygote) -> None:
+        # The next attempt, of this run or the next, imports anew: the user may have mended what failed.
         if self._zygotes.get(zygote.environment) is zygote:
             del self._zygotes[zygote.environment]
-        if zygote in self._leaving:
-            self._leaving.remove(zygote)
+        self._closed.add(zygote)
+
+    def zygote_gone(self, zygote: Zygote) -> None:
+        self._closed.discard(zygote)

@@ -63,7 +63,11 @@ class Launcher(Protocol):
     """
 
     def start(self, order: AttemptOrder) -> None:
-        """Start an attempt."""
+        """Start an attempt.
+
+        Raises:
+            OSError: the machine has no room for it. Nothing was started, and nothing will be said of it.
+        """
         ...
 
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:

@@ -90,9 +90,9 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
             on_committed=committed,
             on_broken=lambda _error: stopping.set(),
         )
-        stack.push_async_callback(engine.close)
         local = LocalLauncher(events=engine, zygote_logs=home / "zygotes")
         stack.push_async_callback(local.close)
+        stack.push_async_callback(engine.close)
         parts = ServiceParts(
             engine=engine,
             journal=journal,
