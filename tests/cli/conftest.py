@@ -80,6 +80,10 @@ PROJECT = {
             pathlib.Path(mark).touch()
             await asyncio.sleep(1000)
         @env.task
+        def sleeps(mark: str) -> None:
+            pathlib.Path(mark).touch()
+            time.sleep(1000)
+        @env.task
         def stubborn(mark: str) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             pathlib.Path(mark).touch()

@@ -141,6 +141,15 @@ class TestRun:
         assert "Traceback" not in err
         assert json.loads(person.types("get", "run", "interrupted", "-o", "json").stdout)["phase"] == "ABORTED"
 
+    def test_interrupting_an_inline_sync_task_reaches_it(self, person: Person) -> None:
+        mark = person.folder / "mark-inline"
+        process = person.begins("run", "--mode", "inline", "slow.py", "sleeps", "--mark", str(mark))
+        until(mark.exists)
+        process.send_signal(signal.SIGINT)
+        _out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130
+        assert "in sleeps" in err
+
     def test_interrupting_twice_leaves_at_once(self, person: Person) -> None:
         mark = person.folder / "mark-twice"
         process = person.begins("run", "--name", "left", "slow.py", "stubborn", "--mark", str(mark))

@@ -7,12 +7,13 @@ from typing import Any
 import click
 import msgspec
 
-from volant.cli.failing import EXIT_FAILED, say_error
+from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, say_error
 from volant.client.lines import format_seconds
 from volant.client.runs import RunHandle
 from volant.model.failures import FailureKind
 from volant.model.phases import ActionPhase
 from volant.model.records import RunRecord
+from volant.settings.tree import Mode
 
 _WIDTH = 100
 _LAST_LINES = 20
@@ -75,7 +76,8 @@ def show_failure(handle: RunHandle[Any]) -> int:
     message = first_line(failure.message) if failure.traceback else failure.message.strip()
     what = f"{failure.code}: {message}" if message else failure.code
     say_error(f"run {run.run} failed{where}: {what}{tries}", f"volant get run {run.run} shows what was done")
-    return EXIT_FAILED
+    was_interrupted = run.mode == Mode.INLINE and failure.code == KeyboardInterrupt.__name__
+    return EXIT_INTERRUPTED if was_interrupted else EXIT_FAILED
 
 
 def first_line(text: str) -> str:

@@ -1,7 +1,11 @@
 """Submitting a run and waiting for it, in the modes that this machine offers."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Generator
+from types import FrameType
 from typing import NamedTuple
 
 from volant.client.client import Client
@@ -81,7 +85,29 @@ async def _execute_inline(client: Client, connection: Connection, prepared: Prep
     worker = client.new_inline_worker(connection.tell_inline)
     connection.listen_inline(worker.receive)
     try:
-        accepted = await _submit(client, connection, prepared, reporter, watch=True)
-        return await _watch(client, connection, accepted, reporter)
+        with _interruptible_user_code():
+            accepted = await _submit(client, connection, prepared, reporter, watch=True)
+            return await _watch(client, connection, accepted, reporter)
     finally:
         await worker.close()
+
+
+@contextlib.contextmanager
+def _interruptible_user_code() -> Generator[None]:
+    """Let Ctrl-C reach a sync task: while one runs on top of the loop, the loop's own way of being told is blocked."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # The worker hides the running loop from sync user code.
+        if asyncio._get_running_loop() is None:
+            raise KeyboardInterrupt
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
