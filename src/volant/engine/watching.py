@@ -5,11 +5,12 @@ late, reads the journal until it has caught up. Either way it is sent at most a 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from volant.engine.live_run import LiveRun
 from volant.model.ids import RunId
-from volant.model.records import Change, RunRecord
+from volant.model.records import Change, ChangeKind, RunRecord
 from volant.model.worker_protocol import Outcome
 from volant.ports.journal import Journal
 
@@ -43,6 +44,7 @@ class Watcher:
         self._room = room
         self._recent: list[Change] = []
         self._news = asyncio.Event()
+        self._over = asyncio.Event()
         self._task = asyncio.create_task(self._tell(), name=f"watch {run}")
 
     def committed(self, changes: Sequence[Change]) -> None:
@@ -50,6 +52,8 @@ class Watcher:
         upto = self._cursor + len(self._recent)
         if changes and changes[0].seq == upto + 1 and len(self._recent) < _PAGE:
             self._recent.extend(changes)
+        if changes and changes[-1].kind is ChangeKind.RUN_ENDED:
+            self._over.set()
         self._news.set()
 
     def stop(self) -> None:
@@ -73,7 +77,9 @@ class Watcher:
                 record, outcome = await self._ended(self.run)
                 self._send((), record, outcome)
                 return
-            await asyncio.sleep(_PACE)
+            # The pace is for those who watch a long run; its end is told at once.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), _PACE)
             await self._news.wait()
 
     async def _next(self) -> tuple[Change, ...]:
