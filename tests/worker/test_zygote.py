@@ -19,6 +19,7 @@ from tests.worker.fake_engine import (
     is_alive,
     wait_for,
 )
+from volant.bundle.loading import load_file_as_module
 from volant.kit.framing import frames
 from volant.kit.processes import children
 from volant.model.ids import AttemptKey
@@ -141,6 +142,11 @@ class TestForks:
         noisy.exited()
         assert noisy.log_path.stat().st_size == 50 << 20
         noisy.log_path.unlink()
+
+    def test_a_log_that_cannot_be_written_costs_the_output_alone(self, engine: FakeEngine, tmp_path: Path) -> None:
+        worker = engine.fork_start(user_tasks.add, engine.start_message(user_tasks.add, {"a": 1}), tmp_path)
+        assert worker.value() == 2
+        assert "cannot write the log" in engine.log
 
     def test_a_log_in_a_folder_that_is_not_there(self, engine: FakeEngine, tmp_path: Path) -> None:
         log = tmp_path / "no" / "such" / "folder.log"
@@ -301,6 +307,42 @@ FAILING_IMPORTS = {
     "circular": ("from user_other import thing\n", "ImportError", "circular import"),
     "reads": ("answer = input('name? ')", "EOFError", "EOF"),
 }
+
+
+class TestRandomness:
+    MODULE = """
+        import random
+        import numpy as np
+        import volant
+
+        env = volant.TaskEnvironment(name="{name}")
+        plain, seeded = random.Random(), random.Random(5)
+        twice = random.Random(1)
+        twice.seed()
+        fresh, fixed = np.random.default_rng(), np.random.default_rng(0x87351080e25cb0fad77a44a3be03b491)
+        old, old_fixed = np.random.RandomState(), np.random.RandomState(7)
+        philox = np.random.Generator(np.random.Philox())
+
+        @env.task
+        def unseeded() -> list[float]:
+            drawn = [plain.random(), twice.random(), fresh.random(), old.rand(), philox.random()]
+            return [*drawn, np.random.rand(), random.random()]
+
+        @env.task
+        def seeds() -> list[float]:
+            return [seeded.random(), fixed.random(), old_fixed.rand()]
+        """
+
+    def test_generators_without_a_seed_differ_between_forks_and_seeded_ones_do_not(
+        self, new_engine: NewEngine, tmp_path: Path
+    ) -> None:
+        path = write(tmp_path, "user_random.py", self.MODULE.format(name="user-random"))
+        module = load_file_as_module(path, name="user_random")
+        engine = new_engine(code_in(tmp_path, "user_random"))
+        drawn = [engine.fork(module.unseeded).value() for _ in range(3)]
+        assert [len(set(each)) for each in zip(*drawn, strict=True)] == [3] * 7
+        expected = module.seeds.func()
+        assert [engine.fork(module.seeds).value() for _ in range(2)] == [expected] * 2
 
 
 class TestImports:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import importlib
+import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -45,18 +47,27 @@ class KnownTasks:
         return self._found.get(spec)
 
     def learn(self, start: StartAttempt) -> None:
-        """Find the task of an attempt; one that cannot be found is left to the attempt, which says why."""
+        """Find the task of an attempt; one that cannot be found is left to the attempt, which says why.
+
+        Nothing is imported for it: that is part of the attempt, and might start threads here.
+        """
         digest = start.spec
         if digest in self._found:
             return
         found: KnownTask | None = None
         with contextlib.suppress(Exception):
-            found = find_task(_decode_spec(start.spec_body))
-            if found.spec.loader.kind is LoaderKind.RESOLVER:
-                # What a resolver of the user's does is part of the attempt.
-                found = None
-            else:
-                _build_plans(found.task)
+            spec = _decode_spec(start.spec_body)
+            match spec.loader.kind:
+                case LoaderKind.MODULE | LoaderKind.MAIN:
+                    if spec.loader.module in sys.modules:
+                        found = find_task(spec)
+                        _build_plans(found.task)
+                case LoaderKind.VALUE:
+                    importlib.import_module("volant.authoring.by_value")
+                case LoaderKind.RESOLVER:
+                    pass
+                case _:
+                    assert_never(spec.loader.kind)
         self._found[digest] = found
 
 

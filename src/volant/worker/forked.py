@@ -20,7 +20,7 @@ from volant.kit.processes import become_subreaper, has_children
 from volant.model.worker_protocol import ForkWorker, StartAttempt
 from volant.worker.guardian import CleanExit
 from volant.worker.process import WorkerProcess
-from volant.worker.randomness import reseed
+from volant.worker.randomness import Generators
 
 ATTEMPT_VARIABLE = "VOLANT_ATTEMPT"
 """Names the attempt to whatever it starts: run, action, attempt, process."""
@@ -82,7 +82,8 @@ _SET_MASK = int(signal.SIG_SETMASK)
 class Surroundings:
     """What is true of every fork of a zygote; found out once, before the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, generators: Generators) -> None:
+        self.generators = generators
         # The limit may be lower than what a server usually has.
         self.high = max(3, min(_HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64))
         self.broken_streams = [
@@ -130,19 +131,20 @@ def be_worker(fork: Fork) -> NoReturn:
     try:
         os.setsid()
         become_subreaper()
-        connection = _take_descriptors(fork)
+        fork.worker.open(fork.start, _take_descriptors(fork))
         fork.signals.give_back()
         _forget_exit_handlers(fork.surroundings)
-        reseed()
+        fork.surroundings.generators.reseed()
         start = fork.start
         os.environ[ATTEMPT_VARIABLE] = f"{start.context.run}/{start.action}/{start.attempt}/{os.getpid()}"
-        fork.worker.work(start, connection, leave=finish_program)
+        fork.worker.work(leave=finish_program)
         if not _may_leave_something():
             fork.clean.promise()
         code = 0
-    except BaseException as exc:  # noqa: BLE001  # the end of the program; its log is the only place left
+    except BaseException as exc:  # noqa: BLE001  # the end of the program: our own mistake, or the machine's
         sys.excepthook(type(exc), exc, exc.__traceback__)
         flush_output()
+        fork.worker.give_up(exc)
     finally:
         os._exit(code)
 
@@ -169,6 +171,10 @@ def _open_log(path: str) -> int:
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return os.open(path, flags, 0o600)
+    except OSError as exc:
+        # Output is worth less than the attempt.
+        print(f"cannot write the log of an attempt: {exc}", file=sys.stderr, flush=True)
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def _new_stream(descriptor: int) -> io.TextIOWrapper:

@@ -24,6 +24,8 @@ from volant.model.worker_protocol import WorkerExited
 _SLOTS = 1 << 14
 """Workers of one zygote that can be alive at once."""
 _LEFT_CLEAN = 1
+_LOOK_AGAIN = 0.5
+"""Seconds between two looks for what is left over, beside those at the end of every child."""
 
 
 class CleanExit:
@@ -128,6 +130,9 @@ class Guardian:
         due = [worker.kill_at for worker in self._live.values() if worker.kill_at is not None]
         due += [leftover.kill_at for leftover in self._leftovers.values()]
         due = [instant for instant in due if instant < _KILLED]
+        if self._ended:
+            # What was killed is gone soon, and what has its grace may go before it is over.
+            due.append(now + _LOOK_AGAIN)
         return max(0.0, min(due) - now) if due else None
 
     def kill_due(self, now: float) -> None:

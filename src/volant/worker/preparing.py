@@ -23,6 +23,7 @@ from volant.model.code import CodeSource
 from volant.model.failures import Failure, FailureKind
 from volant.model.worker_protocol import PrepareZygote, ZygoteFailed
 from volant.values.failures import encode_exception
+from volant.worker.randomness import Generators, GeneratorWatch
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """Our own frames say nothing to the user."""
@@ -43,6 +44,13 @@ class Preparation(msgspec.Struct, frozen=True, kw_only=True):
     warning: str | None = None
 
 
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """A zygote that has what its forks need."""
+
+    preparation: Preparation
+    generators: Generators
+
+
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):
     """What a zygote handed to itself over an `exec`."""
 
@@ -52,7 +60,7 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: list[int]
 
 
-def prepare(order: PrepareZygote, *, keep: Callable[[], Kept]) -> Preparation | ZygoteFailed:
+def prepare(order: PrepareZygote, *, keep: Callable[[], Kept]) -> Imported | ZygoteFailed:
     """Import the user's code, unless it turns out that a fork would not survive that.
 
     In that case this does not return: the process starts over, and `resumed` gives it what *keep* gave.
@@ -60,15 +68,16 @@ def prepare(order: PrepareZygote, *, keep: Callable[[], Kept]) -> Preparation | 
     environ = dict(os.environ)
     folder = os.getcwd()
     watch = _ThreadWatch()
+    generators = GeneratorWatch()
     try:
         enter_code(order.code)
-        with watch:
+        with watch, generators:
             import_code(order, imported=watch.imported)
     except BaseException as exc:  # noqa: BLE001  # user code: whatever it raised, the engine is told
         return ZygoteFailed(failure=import_failure(exc))
     unsafe = watch.unsafe_threads()
     if not unsafe:
-        return Preparation(order=order, imported=True)
+        return Imported(preparation=Preparation(order=order, imported=True), generators=generators.found())
     preparation = Preparation(order=order, imported=False, warning=_warning(unsafe))
     _start_over(preparation, keep(), environ, folder)
     raise AssertionError

@@ -30,7 +30,7 @@ from volant.model.worker_protocol import (
 from volant.ports.blobs import Blobs
 from volant.worker.attempt import Attempt, KnownTasks
 from volant.worker.calls import Call, Caller, Line, Settable
-from volant.worker.failing import AttemptFailure
+from volant.worker.failing import AttemptFailure, system_failure_of
 from volant.worker.loops import LoopInbox, WorkerLoop
 from volant.worker.preparing import Preparation, import_code, import_failure
 
@@ -55,6 +55,7 @@ class WorkerProcess:
         self._open_blobs = open_blobs
         self._known = KnownTasks()
         self._loop = WorkerLoop(self, self.caller)
+        self._start: StartAttempt
         self._descriptor = -1
         self._reader = FrameReader()
         self._unsent = bytearray()
@@ -70,16 +71,26 @@ class WorkerProcess:
         if self._preparation.imported:
             self._known.learn(start)
 
-    def work(self, start: StartAttempt, descriptor: int, *, leave: Callable[[], None]) -> None:
-        """Execute an attempt and say how it ended; the last word comes after *leave* has ended what user code left."""
+    def open(self, start: StartAttempt, descriptor: int) -> None:
+        """Be the process of this attempt, which talks to the engine over *descriptor*."""
+        self._start = start
         self._descriptor = descriptor
         self.caller.key = start.attempt_key
         _forks.process = self
-        outcome = self._outcome(start)
+
+    def work(self, *, leave: Callable[[], None]) -> None:
+        """Execute the attempt and say how it ended; the last word comes after *leave* has ended what user code left."""
+        outcome = self._outcome(self._start)
         leave()
         # Threads of the user's are gone; what they posted last goes first.
-        self.line.post(AttemptFinished(attempt_key=start.attempt_key, outcome=outcome))
+        self.line.post(AttemptFinished(attempt_key=self.caller.key, outcome=outcome))
         self.line.flush()
+
+    def give_up(self, exc: BaseException) -> None:
+        """Say that the attempt cannot be made here, for no fault of the user's; harmless after the last word."""
+        if self._descriptor >= 0:
+            self.line.post(AttemptFinished(attempt_key=self.caller.key, outcome=Failed(failure=system_failure_of(exc))))
+            self.line.flush()
 
     def _outcome(self, start: StartAttempt) -> Outcome:
         if not self._preparation.imported:

@@ -61,7 +61,8 @@ def _execute(start: StartAttempt, preparation: Preparation) -> None:
     try:
         process = WorkerProcess(preparation, open_blobs=_no_blobs)
         process.learn(start)
-        process.work(start, nowhere, leave=flush_output)
+        process.open(start, nowhere)
+        process.work(leave=flush_output)
     finally:
         os.close(nowhere)
 

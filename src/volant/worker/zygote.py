@@ -43,6 +43,7 @@ from volant.worker.forked import Fork, SignalState, Surroundings, be_worker, flu
 from volant.worker.guardian import Guardian
 from volant.worker.preparing import Preparation, prepare, resumed
 from volant.worker.process import WorkerProcess
+from volant.worker.randomness import Generators
 from volant.worker.warming import warm_up
 
 _PIECE = 256 * 1024
@@ -98,7 +99,7 @@ class _Zygote:
             self._frames.extend(again.unread)
             self._descriptors.extend(again.descriptors)
             self._frames.extend(self._reader.feed(again.rest))
-            self._prepared(again.preparation)
+            self._prepared(again.preparation, Generators([], []))
         else:
             self._wait_for_preparation()
         while not self._is_leaving:
@@ -131,9 +132,9 @@ class _Zygote:
             self._flush_all()
             self._is_leaving = True
             return
-        self._prepared(found)
+        self._prepared(found.preparation, found.generators)
 
-    def _prepared(self, preparation: Preparation) -> None:
+    def _prepared(self, preparation: Preparation, generators: Generators) -> None:
         self._preparation = preparation
         self._guardian = Guardian(tolerated=children(os.getpid()))
         self._connection.setblocking(False)
@@ -143,7 +144,7 @@ class _Zygote:
         warm_up()
         # What is buffered at a fork would be written by both sides.
         flush_output()
-        self._surroundings = Surroundings()
+        self._surroundings = Surroundings(generators)
         self._worker = WorkerProcess(preparation, open_blobs=self._open_blobs)
         # What is here now is shared with every fork; a collection in one of them must not touch it.
         gc.collect()
@@ -189,13 +190,16 @@ class _Zygote:
 
     def _receive(self) -> None:
         try:
-            piece, ancillary, _flags, _address = self._connection.recvmsg(
+            piece, ancillary, flags, _address = self._connection.recvmsg(
                 _PIECE, socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4), _RECEIVE_FLAGS
             )
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            piece, ancillary = b"", []
+            piece, ancillary, flags = b"", [], 0
+        if flags & socket.MSG_CTRUNC:
+            msg = "descriptors were lost on the way: this process may not open so many files"
+            raise RuntimeError(msg)
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 found = array.array("i")
