@@ -1,109 +1,21 @@
 """The engine with a real journal and scripted attempts: what it tells, when, and what it never does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from volant.decide.placement import Capacity
-from volant.engine.engine import Engine, Inputs, Submission
+from tests.engine.worlds import World, play
 from volant.journal.sqlite.journal import SqliteJournal
-from volant.kit.clock import LoopClock
-from volant.model.code import CodeSource
-from volant.model.control_protocol import RunOptions
 from volant.model.ids import RunId
 from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
-from volant.model.records import RunRecord
-from volant.model.worker_protocol import Aborted, Failed, RunContext, Succeeded
-from volant.testing.scripted_launcher import (
-    Lost,
-    Script,
-    ScriptedAttempt,
-    ScriptedLauncher,
-    encoded,
-    scripted_id,
-    scripted_spec,
-)
-
-CODE = CodeSource(interpreter="python", package_root="", sys_path=(), cwd="/", digest="")
-
-
-class World:
-    """An engine, its journal and its launcher."""
-
-    def __init__(self, engine: Engine, journal: SqliteJournal, launcher: ScriptedLauncher) -> None:
-        self.engine = engine
-        self.journal = journal
-        self.launcher = launcher
-        self.broken: list[BaseException] = []
-
-    async def run(self, task: str, *, name: str = "r", retries: int = 0) -> RunRecord:
-        await self.submit(task, name=name, retries=retries)
-        await self.engine.until_ended(RunId(name))
-        record = await self.journal.run(RunId(name))
-        assert record is not None
-        return record
-
-    async def submit(self, task: str, *, name: str = "r", retries: int = 0) -> None:
-        digest, body = encoded(scripted_spec(task, retries=retries))
-        now = datetime.now(UTC)
-        record = RunRecord(run=RunId(name), task=task, root=scripted_id(task), phase=ActionPhase.QUEUED, created_at=now)
-        context = RunContext(run=RunId(name), mode="local", created_at=now, raw_data_path="", home="", blobs="")
-        await self.engine.submit(
-            Submission(
-                record=record,
-                spec=digest,
-                spec_body=body,
-                context=context,
-                code=CODE,
-                options=RunOptions(),
-                environ={},
-                inputs=Inputs(payload=Inline(data=b""), digest="d"),
-            ),
-            self.launcher,
-        )
-
-
-@asynccontextmanager
-async def world(folder: Path, cpu: int = 2000, **scripts: Script) -> AsyncIterator[World]:
-    journal = await SqliteJournal.open(folder / "journal.db")
-    launcher = ScriptedLauncher(scripts)
-    broken: list[BaseException] = []
-    engine = Engine(
-        journal=journal,
-        clock=LoopClock(),
-        capacity=Capacity(cpu=cpu, memory=0),
-        host="here",
-        log_folder=lambda run: f"logs/{run}",
-        on_committed=lambda _run, _changes: None,
-        on_broken=broken.append,
-    )
-    launcher.events = engine
-    found = World(engine, journal, launcher)
-    found.broken = broken
-    try:
-        yield found
-    finally:
-        await engine.close()
-        await launcher.close()
-        await journal.close()
-    assert not broken
+from volant.model.worker_protocol import Aborted, Failed, Succeeded
+from volant.testing.scripted_launcher import Lost, ScriptedAttempt, scripted_id
 
 
 async def leaf(attempt: ScriptedAttempt) -> bytes:
     return attempt.inputs
-
-
-def play(folder: Path, scenario: Callable[[World], Awaitable[None]], **scripts: Script) -> None:
-    async def body() -> None:
-        async with world(folder, **scripts) as found:
-            await asyncio.wait_for(scenario(found), 30)
-
-    asyncio.run(body())
 
 
 def test_committed_before_told(tmp_path: Path) -> None:

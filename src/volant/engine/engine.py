@@ -133,6 +133,7 @@ class Engine:
         self._unhurried: asyncio.TimerHandle | None = None
         self._is_over = False
         """It was closed, or the journal refuses: nothing is started or written any more."""
+        self._accepts_no_more = False
         self._background: set[asyncio.Task[None]] = set()
         self._to_tell: dict[AttemptKey, list[tuple[ActionId, CallId]]] = {}
         self._patience: dict[AttemptKey, asyncio.TimerHandle] = {}
@@ -149,7 +150,7 @@ class Engine:
             JournalError: nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
         """
-        if self._is_over:
+        if self._is_over or self._accepts_no_more:
             msg = f"run '{submission.record.run}' was not accepted: the engine is leaving"
             raise EngineGoneError(msg, hint="submit it again: that starts another engine")
         record = submission.record
@@ -220,6 +221,10 @@ class Engine:
     def live_attempts(self) -> int:
         """Attempts whose processes are not gone."""
         return len(self._attempts)
+
+    def accept_no_more(self) -> None:
+        """Refuse further runs: the engine is about to leave."""
+        self._accepts_no_more = True
 
     async def close(self) -> None:
         """Start nothing more and write what is known. Live runs stay in the journal as they are.

@@ -1,8 +1,13 @@
 """Names for runs that nobody named: short, pronounceable, unlikely to be equal."""
 
+import re
 import secrets
 
+from volant.model.errors import CallError
 from volant.model.ids import RunId
+
+_RUN_NAME = re.compile(r"\w[\w.-]{0,99}")
+"""It becomes the name of a folder."""
 
 _FIRST = tuple(
     """
@@ -24,3 +29,16 @@ def new_run_name() -> RunId:
     """Two words and four letters: about 2,500 times 280,000 names."""
     tail = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz") for _ in range(4))
     return RunId(f"{secrets.choice(_FIRST)}-{secrets.choice(_SECOND)}-{tail}")
+
+
+def checked_run_name(name: str) -> RunId:
+    """A name that somebody chose.
+
+    Raises:
+        CallError: a run cannot be named so.
+    """
+    if not _RUN_NAME.fullmatch(name):
+        wanted = "up to 100 letters, digits, '_', '-' and '.', beginning with a letter, a digit or '_'"
+        msg = f"found {name!r} as the name of a run, wanted {wanted}"
+        raise CallError(msg)
+    return RunId(name)

@@ -10,18 +10,17 @@ from typing import assert_never
 
 import msgspec
 
-from volant.decide.live import outcome_of
 from volant.engine.engine import Engine, Inputs, Submission
-from volant.engine.naming import new_run_name
+from volant.engine.interrupted import abort_interrupted
+from volant.engine.lookups import Lookups
+from volant.engine.naming import checked_run_name, new_run_name
 from volant.engine.watching import Watcher
 from volant.kit.clock import Clock
-from volant.kit.framing import FrameError, FrameReader, frame
+from volant.kit.framing import MAX_FRAME, FrameError, FrameReader, frame
 from volant.kit.peers import peer_uid
 from volant.model.control_protocol import (
     CONTROL_PROTOCOL_VERSION,
     AbortRun,
-    ActionDetails,
-    ActionList,
     ClientToEngine,
     Done,
     EngineStatus,
@@ -35,9 +34,7 @@ from volant.model.control_protocol import (
     ListRuns,
     Refused,
     RunAccepted,
-    RunDetails,
     RunEvents,
-    RunList,
     StopEngine,
     SubmitRun,
     ToInline,
@@ -49,14 +46,13 @@ from volant.model.errors import (
     ActionNotFoundError,
     EngineError,
     RunNameTakenError,
-    RunNotFoundError,
     VolantError,
 )
 from volant.model.ids import ActionId, RunId
 from volant.model.phases import ActionPhase
 from volant.model.records import Change, RunRecord
 from volant.model.worker_protocol import EngineToWorker, Outcome, RunContext, WorkerToEngine
-from volant.ports.journal import Journal, RunFilter
+from volant.ports.journal import Journal
 from volant.ports.launcher import Launcher
 
 log = logging.getLogger("volant.engine")
@@ -66,6 +62,12 @@ _decode = msgspec.msgpack.Decoder(ClientToEngine).decode
 Request = (
     SubmitRun | WatchRun | Unwatch | AbortRun | GetRun | ListRuns | ListActions | GetAction | GetStatus | StopEngine
 )
+_LARGEST_HELLO = 64 * 1024
+"""Bytes of the first frame."""
+_UNGREETED = 10.0
+"""Seconds that a client has to say who it is; until then it keeps an idle engine from leaving."""
+_LAST_WORDS = 0.02
+"""Seconds between the answer to a request to stop and the end."""
 _MAX_UNREAD = 8 * 1024 * 1024
 """Bytes that a client may leave unread before it is told nothing more until it reads."""
 
@@ -102,8 +104,11 @@ class Service:
 
     def __init__(self, parts: ServiceParts) -> None:
         self.parts = parts
+        self.lookups = Lookups(parts.journal, parts.engine)
         self.clients: set[Client] = set()
         self._watchers: dict[RunId, set[Watcher]] = {}
+        self._ending = asyncio.Lock()
+        """One at a time writes the end of a run that nobody executes."""
 
     def accept(self) -> "Client":
         """The protocol of a new connection."""
@@ -118,12 +123,32 @@ class Service:
         self._watchers.setdefault(watcher.run, set()).add(watcher)
 
     def unwatch(self, watcher: Watcher) -> None:
-        watcher.stop()
         watchers = self._watchers.get(watcher.run)
         if watchers is not None:
             watchers.discard(watcher)
             if not watchers:
                 del self._watchers[watcher.run]
+
+    async def check_watchable(self, run: RunId) -> None:
+        """Make sure that the run has ended or will.
+
+        Raises:
+            RunNotFoundError: there is none of this name.
+            EngineError: it has not ended, and no engine executes it.
+        """
+        # Asked in this order: a run that ends meanwhile was live.
+        is_live = run in self.parts.engine.runs
+        record = await self.lookups.run(run)
+        if not is_live and not record.phase.is_final:
+            msg = f"run '{run}' was {record.phase} when the engine that executed it ended; nothing executes it now"
+            raise EngineError(msg, hint=f"`volant abort {run}` marks it as aborted")
+
+    async def end_interrupted(self, run: RunId, reason: str) -> None:
+        """Abort a run that this engine does not execute, if it has not ended."""
+        async with self._ending:
+            record = await self.lookups.run(run)
+            if not record.phase.is_final and run not in self.parts.engine.runs:
+                await abort_interrupted(self.parts.journal, record, reason, self.parts.clock.now())
 
 
 class Client(asyncio.Protocol):
@@ -132,7 +157,7 @@ class Client(asyncio.Protocol):
     def __init__(self, service: Service) -> None:
         self._service = service
         self._parts = service.parts
-        self._reader = FrameReader()
+        self._reader = FrameReader(limit=_LARGEST_HELLO)
         self._transport: asyncio.Transport | None = None
         self._pid = 0
         self._greeted = False
@@ -140,8 +165,20 @@ class Client(asyncio.Protocol):
         self._inline: InlineClient | None = None
         self._inline_runs: set[RunId] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silence: asyncio.TimerHandle | None = None
+        """Ends the connection of a client that does not say who it is."""
         self._can_write = asyncio.Event()
         self._can_write.set()
+
+    @property
+    def unread(self) -> int:
+        """Bytes that were said and not read."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
+    def watched(self) -> int:
+        """Runs whose end it has yet to be told."""
+        return len(self._watchers)
 
     # asyncio.Protocol
 
@@ -155,12 +192,14 @@ class Client(asyncio.Protocol):
             transport.abort()
             return
         self._service.clients.add(self)
+        self._silence = asyncio.get_running_loop().call_later(_UNGREETED, self.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._service.clients.discard(self)
-        for watcher in self._watchers.values():
-            self._service.unwatch(watcher)
-        self._watchers.clear()
+        for run in list(self._watchers):
+            self._unwatch(run)
+        if self._silence is not None:
+            self._silence.cancel()
         for task in self._tasks:
             task.cancel()
         if self._inline is not None:
@@ -170,9 +209,14 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._can_write.clear()
+        # Who does not read what it is told is not heard either: its questions would only add to it.
+        if self._transport is not None and self._inline is None:
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._can_write.set()
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -232,6 +276,9 @@ class Client(asyncio.Protocol):
             self.close()
             return
         self._greeted = True
+        self._reader.limit = MAX_FRAME
+        if self._silence is not None:
+            self._silence.cancel()
         self.say(
             Welcome(protocol=CONTROL_PROTOCOL_VERSION, version=parts.version, engine=parts.engine_name, pid=parts.pid)
         )
@@ -251,26 +298,22 @@ class Client(asyncio.Protocol):
             case SubmitRun():
                 return await self._submit(message)
             case WatchRun(request=request, run=run, after=after):
-                await self._run(run)
+                await self._service.check_watchable(run)
                 self._watch(run, after)
                 return Done(request=request)
             case Unwatch(request=request, run=run):
-                watcher = self._watchers.pop(run, None)
-                if watcher is not None:
-                    self._service.unwatch(watcher)
+                self._unwatch(run)
                 return Done(request=request)
             case AbortRun():
                 return await self._abort(message)
             case GetRun(request=request, run=name):
-                return await self._details(request, name)
+                return await self._service.lookups.details(request, name)
             case ListRuns():
-                return await self._list_runs(message)
-            case ListActions(request=request, run=run, parent=parent, phases=phases, after=after, limit=limit):
-                page = await self._parts.journal.actions(run, parent=parent, phases=phases, after=after, limit=limit)
-                position = page[-1][0] if page else after
-                return ActionList(request=request, actions=tuple([record for _, record in page]), position=position)
+                return await self._service.lookups.runs(message)
+            case ListActions():
+                return await self._service.lookups.actions(message)
             case GetAction():
-                return await self._action(message)
+                return await self._service.lookups.action(message)
             case GetStatus(request=request):
                 return self._parts.status(request)
             case StopEngine(request=request, abort_runs=abort_runs):
@@ -281,7 +324,7 @@ class Client(asyncio.Protocol):
     async def _submit(self, message: SubmitRun) -> RunAccepted:
         parts = self._parts
         options = message.options
-        name = RunId(options.name) if options.name else await self._unused_name()
+        name = checked_run_name(options.name) if options.name else await self._unused_name()
         # The journal is asked first: nothing may come between looking at the live runs and becoming one.
         if await parts.journal.run(name) is not None or name in parts.engine.runs:
             msg = f"a run named '{name}' exists already in this home"
@@ -323,7 +366,8 @@ class Client(asyncio.Protocol):
             return self._parts.local
         if self._inline is None:
             self._inline = self._parts.inline(lambda messages: self.say(ToInline(messages=messages)), self._pid)
-        self._inline_runs.add(run)
+        live = self._parts.engine.runs
+        self._inline_runs = {run, *(other for other in self._inline_runs if other in live)}
         return self._inline.launcher
 
     def _context(self, run: RunId, now: datetime, message: SubmitRun) -> RunContext:
@@ -347,9 +391,7 @@ class Client(asyncio.Protocol):
     def _watch(self, run: RunId, after: int) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        old = self._watchers.pop(run, None)
-        if old is not None:
-            self._service.unwatch(old)
+        self._unwatch(run)
 
         def send(changes: tuple[Change, ...], ended: RunRecord | None, outcome: Outcome | None) -> None:
             self.say(RunEvents(run=run, changes=changes, ended=ended, outcome=outcome))
@@ -359,98 +401,53 @@ class Client(asyncio.Protocol):
             after=after,
             journal=self._parts.journal,
             live=self._parts.engine.runs.get,
-            ended=self._ended,
+            ended=self._service.lookups.end,
             send=send,
             room=self._can_write.wait,
+            done=self._watched,
         )
         self._watchers[run] = watcher
         self._service.watch(watcher)
 
-    async def _ended(self, run: RunId) -> tuple[RunRecord, Outcome | None]:
-        record = await self._run(run)
-        root = await self._parts.journal.action(run, record.root)
-        return record, None if root is None else outcome_of(root)
+    def _unwatch(self, run: RunId) -> None:
+        watcher = self._watchers.pop(run, None)
+        if watcher is not None:
+            watcher.stop()
+            self._service.unwatch(watcher)
 
-    async def _run(self, run: RunId) -> RunRecord:
-        record = await self._parts.journal.run(run)
-        if record is None:
-            msg = f"there is no run named '{run}' in this home"
-            raise RunNotFoundError(msg, hint="`volant get runs` lists them")
-        return record
-
-    async def _named(self, name: str) -> RunRecord:
-        record = await self._parts.journal.run(RunId(name))
-        if record is not None:
-            return record
-        names = await self._parts.journal.matching_runs(name, limit=5)
-        if len(names) == 1:
-            return await self._run(names[0])
-        if names:
-            msg = f"'{name}' is the start of several runs: {', '.join(names)}"
-            raise RunNotFoundError(msg, hint="give more of the name")
-        return await self._run(RunId(name))
+    def _watched(self, watcher: Watcher, error: BaseException | None) -> None:
+        """A watcher has told the end, or failed."""
+        if self._watchers.get(watcher.run) is watcher:
+            del self._watchers[watcher.run]
+        self._service.unwatch(watcher)
+        if error is not None:
+            # Events have no request that could be refused; whoever loses the connection asks again.
+            log.error("run '%s' can no longer be watched: %s", watcher.run, error)
+            self.close()
 
     async def _abort(self, message: AbortRun) -> Done:
         engine = self._parts.engine
-        record = await self._named(message.run)
-        if message.action is not None and (live := engine.runs.get(record.run)) is not None:
-            if message.action not in live.machine.actions:
-                msg = f"run '{record.run}' has no live action '{message.action}'"
-                raise ActionNotFoundError(msg)
+        record = await self._service.lookups.named(message.run)
+        live = engine.runs.get(record.run)
+        if message.action is not None and live is not None and message.action not in live.machine.actions:
+            msg = f"run '{record.run}' has no live action '{message.action}'"
+            raise ActionNotFoundError(msg)
+        if live is None:
+            await self._service.end_interrupted(record.run, message.reason)
+        else:
             engine.abort(record.run, message.action, message.reason)
-            return Done(request=message.request)
-        engine.abort(record.run, None, message.reason)
-        await engine.until_ended(record.run)
+            await engine.until_ended(record.run, message.action)
         return Done(request=message.request)
-
-    async def _details(self, request: int, name: str) -> RunDetails:
-        record = await self._named(name)
-        journal = self._parts.journal
-        counts = await journal.count_actions(record.run)
-        root = await journal.action(record.run, record.root)
-        return RunDetails(
-            request=request,
-            run=record,
-            counts={str(phase): count for phase, count in counts.items()},
-            root_outputs=None if root is None else root.outputs,
-            live=record.run in self._parts.engine.runs,
-        )
-
-    async def _list_runs(self, message: ListRuns) -> RunList:
-        where = RunFilter(
-            phases=message.phases,
-            task=message.task,
-            labels=tuple(message.labels.items()),
-            since=message.since,
-            before=message.before,
-            limit=message.limit,
-        )
-        return RunList(request=message.request, runs=tuple(await self._parts.journal.runs(where)))
-
-    async def _action(self, message: GetAction) -> ActionDetails:
-        journal = self._parts.journal
-        record = await self._named(message.run)
-        action = await journal.action(record.run, ActionId(message.action))
-        if action is None:
-            msg = f"run '{record.run}' has no action '{message.action}'"
-            raise ActionNotFoundError(msg, hint=f"`volant get run {record.run}` lists them")
-        spec = await journal.spec(action.spec)
-        return ActionDetails(
-            request=message.request,
-            action=action,
-            attempts=tuple(await journal.attempts(record.run, action.action)),
-            spec_body=b"" if spec is None else spec.body,
-        )
 
     async def _stop(self, request: int, *, abort_runs: bool) -> Done:
         engine = self._parts.engine
-        if not engine.is_idle:
-            if not abort_runs:
-                names = ", ".join(sorted(engine.runs))
-                msg = f"the engine executes {len(engine.runs)} run(s): {names}"
-                raise EngineError(msg, hint="abort them first, or stop it with --abort-runs")
-            for run in list(engine.runs):
-                engine.abort(run, None, "the engine was told to stop")
-            await asyncio.gather(*(engine.until_ended(run) for run in list(engine.runs)))
-        asyncio.get_running_loop().call_later(0.02, self._parts.stop)
+        if not engine.is_idle and not abort_runs:
+            names = ", ".join(sorted(engine.runs))
+            msg = f"the engine executes {len(engine.runs)} run(s): {names}"
+            raise EngineError(msg, hint="abort them first, or stop it with --abort-runs")
+        engine.accept_no_more()
+        for run in list(engine.runs):
+            engine.abort(run, None, "the engine was told to stop")
+        await asyncio.gather(*(engine.until_ended(run) for run in list(engine.runs)))
+        asyncio.get_running_loop().call_later(_LAST_WORDS, self._parts.stop)
         return Done(request=request)

@@ -16,7 +16,7 @@ from volant.ports.journal import Journal
 
 _PAGE = 2000
 _PACE = 0.05
-"""Seconds between two messages to one watcher."""
+"""Seconds between two messages to one watcher, unless the run has ended."""
 
 Send = Callable[[tuple[Change, ...], RunRecord | None, Outcome | None], None]
 
@@ -34,7 +34,9 @@ class Watcher:
         ended: Callable[[RunId], Awaitable[tuple[RunRecord, Outcome | None]]],
         send: Send,
         room: Callable[[], Awaitable[object]],
+        done: Callable[["Watcher", BaseException | None], None],
     ) -> None:
+        """*room* returns when the client can take more; *done* is called when the end was told, or cannot be."""
         self.run = run
         self._cursor = after
         self._journal = journal
@@ -42,23 +44,29 @@ class Watcher:
         self._ended = ended
         self._send = send
         self._room = room
+        self._done = done
         self._recent: list[Change] = []
         self._news = asyncio.Event()
-        self._over = asyncio.Event()
+        self._has_ended = asyncio.Event()
         self._task = asyncio.create_task(self._tell(), name=f"watch {run}")
+        self._task.add_done_callback(self._finished)
 
     def committed(self, changes: Sequence[Change]) -> None:
         """These changes of the run are durable."""
         upto = self._cursor + len(self._recent)
         if changes and changes[0].seq == upto + 1 and len(self._recent) < _PAGE:
             self._recent.extend(changes)
-        if changes and changes[-1].kind is ChangeKind.RUN_ENDED:
-            self._over.set()
         self._news.set()
+        if changes and changes[-1].kind is ChangeKind.RUN_ENDED:
+            self._has_ended.set()
 
     def stop(self) -> None:
         """Tell nothing more."""
         self._task.cancel()
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            self._done(self, task.exception())
 
     async def _tell(self) -> None:
         while True:
@@ -75,11 +83,12 @@ class Watcher:
                 self._send(changes, None, None)
             if not is_live:
                 record, outcome = await self._ended(self.run)
+                await self._room()
                 self._send((), record, outcome)
                 return
-            # The pace is for those who watch a long run; its end is told at once.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), _PACE)
+                async with asyncio.timeout(_PACE):
+                    await self._has_ended.wait()
             await self._news.wait()
 
     async def _next(self) -> tuple[Change, ...]:

@@ -31,7 +31,9 @@ def frames(bodies: Iterable[bytes]) -> bytes:
 class FrameReader:
     """Collects pieces of a stream and gives back whole frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = MAX_FRAME) -> None:
+        """*limit*: bytes that a frame may have; it can be changed between frames."""
+        self.limit = limit
         self._buffer = bytearray()
 
     @property
@@ -52,8 +54,8 @@ class FrameReader:
         try:
             while end - start >= 4:
                 (length,) = _LENGTH.unpack_from(buffer, start)
-                if length > MAX_FRAME:
-                    msg = f"a frame announces {length} bytes, more than the {MAX_FRAME} allowed"
+                if length > self.limit:
+                    msg = f"a frame announces {length} bytes, more than the {self.limit} allowed"
                     raise FrameError(msg)
                 if end - start - 4 < length:
                     break
