@@ -261,7 +261,7 @@ class Engine:
             return
         try:
             self._hear(live, key, messages)
-        except (ProtocolError, msgspec.ValidationError) as error:
+        except (ProtocolError, msgspec.MsgspecError) as error:
             # User code can write to its worker's socket; it harms its own attempt only.
             log.warning("attempt %d of run %s does not speak the protocol: %s", key, live.run, error)
             live.launcher.end(key, grace=0)
