@@ -4,6 +4,7 @@ An attempt that awaits says so by itself. One that blocks in a system call or sl
 """
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,8 +14,9 @@ from volant.model.ids import AttemptKey
 from volant.ports.launcher import Launcher
 
 _INTERVAL = timedelta(milliseconds=20)
-"""Between two looks at up to so many attempts as follow; more are looked at less often, at the same cost."""
-_AT_ONCE = 32
+"""Between two looks."""
+_IDLE_AT_ONCE = 32
+"""So many of those whose CPU was lent are looked at again with each look; more of them take turns."""
 
 
 class CpuObserver:
@@ -33,18 +35,17 @@ class CpuObserver:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._idle: set[AttemptKey] = set()
-        """Whose CPU was lent because of what was seen."""
+        self._idle: dict[AttemptKey, None] = {}
+        """Whose CPU was lent because of what was seen; who was looked at longest ago comes first."""
 
     def watch(self) -> None:
         """Something is queued."""
         if self._timer is None:
-            delay = _INTERVAL.total_seconds() * max(1.0, len(self._idle) / _AT_ONCE)
-            self._timer = self._loop.call_later(delay, self._look)
+            self._timer = self._loop.call_later(_INTERVAL.total_seconds(), self._look)
 
     def spoke(self, key: AttemptKey) -> None:
         """The attempt said itself whether it needs its CPU, or is gone."""
-        self._idle.discard(key)
+        self._idle.pop(key, None)
 
     def stop(self) -> None:
         """Look no more."""
@@ -57,18 +58,19 @@ class CpuObserver:
         if not placement.queued:
             return
         by_launcher: dict[Launcher, list[AttemptKey]] = defaultdict(list)
-        for key in [*placement.working(), *self._idle]:
+        for key in [*placement.working(), *itertools.islice(self._idle, _IDLE_AT_ONCE)]:
             launcher = self._launcher_of(key)
             if launcher is not None:
                 by_launcher[launcher].append(key)
         for launcher, keys in by_launcher.items():
             idle = launcher.idle(keys)
             for key in keys:
+                was_idle = key in self._idle
+                self._idle.pop(key, None)
                 if key in idle:
-                    self._idle.add(key)
+                    self._idle[key] = None
                     placement.lend(key)
-                elif key in self._idle:
-                    self._idle.discard(key)
+                elif was_idle:
                     placement.take_back(key)
         self._changed()
         if placement.queued:
