@@ -62,6 +62,14 @@ def runs_its_own_loop() -> int:
 
 
 @env.task
+def calls_from_its_own_loop() -> list[int]:
+    async def main() -> list[int]:
+        return list(await asyncio.gather(afib(5), fib.aio(6), afib(7)))
+
+    return asyncio.run(main())
+
+
+@env.task
 def parent(name: str) -> int:
     STACK.append(f"{name} begins")
     found = child(name)
@@ -181,6 +189,10 @@ def test_sync_tasks_run_on_the_thread_that_waits_and_see_no_loop() -> None:
 
 def test_a_sync_task_may_run_a_loop_of_its_own() -> None:
     assert execute(runs_its_own_loop) == 5
+
+
+def test_a_loop_of_its_own_may_call_tasks() -> None:
+    assert execute(calls_from_its_own_loop) == [5, 8, 13]
 
 
 def test_only_descendants_run_on_top_of_what_waits() -> None:

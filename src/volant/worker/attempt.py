@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import dis
 import importlib
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, assert_never
 
@@ -28,12 +30,22 @@ _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 class KnownTask:
     """A spec, and the task that it leads to."""
 
-    __slots__ = ("is_async", "spec", "task")
+    __slots__ = ("is_async", "never_waits", "spec", "task")
 
     def __init__(self, spec: ActionSpec, task: Task[..., Any]) -> None:
         self.spec = spec
         self.task = task
         self.is_async = task.interface.is_async
+        self.never_waits = _never_waits(task.func)
+        """It is async, but there is no `await` in it: nothing has to be scheduled."""
+
+
+def _never_waits(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_flags & inspect.CO_COROUTINE:
+        return False
+    # Whatever waits in a coroutine (await, async with, async for) compiles to SEND.
+    return all(instruction.opname != "SEND" for instruction in dis.get_instructions(code))
 
 
 class KnownTasks:
@@ -89,6 +101,10 @@ def find_task(spec: ActionSpec) -> KnownTask:
             f"but there the attribute {exc.name!r} is missing"
         )
         raise DefinitionError(msg) from exc
+
+
+async def _returning(outcome: Outcome) -> Outcome:
+    return outcome
 
 
 class Attempt:
@@ -156,12 +172,40 @@ class Attempt:
             return Failed(failure=failure_of(exc))
         return self._succeeded(value)
 
-    def run_on(self, loop: asyncio.AbstractEventLoop) -> Outcome:
-        """Run an async function on *loop* as `asyncio.run` does, and close the loop."""
+    def run_on(self, loop: asyncio.BaseEventLoop) -> Outcome:
+        """Run an async function on *loop* as `asyncio.run` does, and close the loop.
+
+        A coroutine that never waits is run through without the loop's help; the loop only starts when something
+        was scheduled on it.
+        """
+        if not self.known.never_waits:
+            return self._run_scheduled(loop, self.run())
+        asyncio._set_running_loop(loop)
+        try:
+            outcome = self._run_through()
+        finally:
+            asyncio._set_running_loop(None)
+        if loop._ready or loop._scheduled:  # type: ignore[attr-defined]
+            return self._run_scheduled(loop, _returning(outcome))
+        return outcome
+
+    def _run_through(self) -> Outcome:
+        args, kwargs = self._arguments
+        coroutine = self.known.task.func(*args, **kwargs)
+        try:
+            coroutine.send(None)
+        except StopIteration as stop:
+            return self._succeeded(stop.value)
+        except BaseException as exc:  # noqa: BLE001  # the boundary that records the failure of user code
+            return Failed(failure=failure_of(exc))
+        msg = f"{coroutine!r} waited, though there is no await in it"
+        raise AssertionError(msg)
+
+    def _run_scheduled(self, loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, Outcome]) -> Outcome:
         asyncio.set_event_loop(loop)
         try:
             try:
-                return loop.run_until_complete(self.run())
+                return loop.run_until_complete(main)
             finally:
                 _finish(loop)
         except BaseException as exc:  # noqa: BLE001  # SystemExit in any asyncio task stops the loop

@@ -77,6 +77,10 @@ class InlineHost:
         self._idle = asyncio.Event()
         self._idle.set()
         self._inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopInbox] = weakref.WeakKeyDictionary()
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Callable[[], None]] = (
+            weakref.WeakKeyDictionary()
+        )
+        """How loops that run on top of ours turn it."""
 
     def receive(self, messages: Sequence[EngineToWorker]) -> None:
         """Take in what the engine says."""
@@ -254,7 +258,35 @@ class InlineHost:
         inbox = self._inboxes.get(loop)
         if inbox is None:
             inbox = self._inboxes[loop] = LoopInbox(loop, self.line)
+            if loop is not self._loop and threading.get_ident() == self._thread and self._can_turn:
+                self._be_turned_by(loop)
         return inbox
+
+    def _be_turned_by(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A sync function runs a loop of its own on top of ours: while it does, that one turns ours."""
+        ours: Any = self._loop
+        timer: list[asyncio.TimerHandle] = []
+
+        def turn() -> None:
+            # Something is ready now, so that the turn does not wait.
+            self._loop.call_soon(_nothing)
+            asyncio._set_running_loop(self._loop)
+            try:
+                ours._run_once()
+            finally:
+                asyncio._set_running_loop(loop)
+            for late in timer:
+                late.cancel()
+            timer.clear()
+            if ours._ready:
+                loop.call_soon(turn)
+            elif ours._scheduled:
+                timer.append(loop.call_later(max(0.0, ours._scheduled[0].when() - self._loop.time()), turn))
+
+        self._turns[loop] = turn
+        # A selector can be watched like what it watches.
+        loop.add_reader(ours._selector.fileno(), turn)
+        loop.call_soon(turn)
 
     def _write(self, messages: Sequence[WorkerToEngine]) -> None:
         if threading.get_ident() == self._thread:
@@ -265,6 +297,11 @@ class InlineHost:
     def _say(self, messages: Sequence[WorkerToEngine]) -> None:
         with contextlib.suppress(EngineError):  # it went away, and who waits for the run is told
             self._send(messages)
+        running = asyncio._get_running_loop()
+        turn = None if running is None else self._turns.get(running)
+        if running is not None and turn is not None:
+            # What the sending left to do on our loop is not seen by the one that turns it.
+            running.call_soon(turn)
 
     def _flush_soon(self) -> None:
         if not self._flush_due:

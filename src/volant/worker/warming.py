@@ -5,6 +5,7 @@ the first runs of a function rewrite its bytecode for what it meets, the first l
 cache, the first call of a C function binds its symbol. All that happens here once, and forks find it done.
 """
 
+import asyncio
 import contextvars
 import os
 from datetime import UTC, datetime
@@ -35,6 +36,11 @@ with default_registry.isolated():
         return number
 
     @_env.task
+    async def _waiting_task(number: int) -> int:
+        await asyncio.sleep(0)
+        return number
+
+    @_env.task
     def _sync_task(number: int) -> str:
         return str(number)
 
@@ -42,7 +48,7 @@ with default_registry.isolated():
 def warm_up() -> None:
     """Execute a trivial task of each kind, several times, with nobody listening."""
     preparation = Preparation(order=_ORDER, imported=True)
-    for task in (_async_task, _sync_task):
+    for task in (_async_task, _waiting_task, _sync_task):
         body = msgspec.msgpack.encode(task.spec())
         inputs = Inline(data=task.interface.encode_inputs({"number": 1}).data)
         for _ in range(_ROUNDS):
