@@ -271,9 +271,13 @@ class InlineHost:
             # Something is ready now, so that the turn does not wait.
             self._loop.call_soon(_nothing)
             asyncio._set_running_loop(self._loop)
+            # Generators that begin now belong to our loop, and are not to be closed when the other one ends.
+            theirs = sys.get_asyncgen_hooks()
+            sys.set_asyncgen_hooks(ours._asyncgen_firstiter_hook, ours._asyncgen_finalizer_hook)
             try:
                 ours._run_once()
             finally:
+                sys.set_asyncgen_hooks(*theirs)
                 asyncio._set_running_loop(loop)
             for late in timer:
                 late.cancel()
