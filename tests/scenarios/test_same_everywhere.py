@@ -113,3 +113,32 @@ def test_outside_a_run_a_task_is_the_plain_function(user: User) -> None:
         print(json.dumps(asyncio.run(main(count=3))))
     """
     assert result(user.python(PIPELINE + show, name="plain.py")) == EXPECTED
+
+
+def test_what_a_coroutine_without_an_await_schedules_begins_as_under_asyncio_run(user: User) -> None:
+    text = """
+    import asyncio
+    import json
+    import pathlib
+    import volant
+
+    env = volant.TaskEnvironment(name="scheduling")
+
+    async def begin(path: str) -> None:
+        pathlib.Path(path).touch()
+        await asyncio.sleep(1000)
+
+    def in_the_background(path: str) -> None:
+        asyncio.get_running_loop().create_task(begin(path))
+
+    @env.task
+    async def main(path: str) -> bool:
+        in_the_background(path)
+        return asyncio.get_running_loop().is_closed()
+
+    if __name__ == "__main__":
+        asyncio.run(main("plain"))
+        closed = volant.run(main, "as-task").outputs()[0]
+        print(json.dumps([closed, pathlib.Path("plain").exists(), pathlib.Path("as-task").exists()]))
+    """
+    assert result(user.python(text, name="scheduling.py")) == [False, True, True]
