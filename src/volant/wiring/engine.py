@@ -39,6 +39,7 @@ from volant.kit.version import VERSION
 from volant.launchers.inline import InlineLauncher
 from volant.launchers.local import LocalLauncher
 from volant.model.control_protocol import EngineStatus, ZygoteStatus
+from volant.model.errors import VolantError
 from volant.model.ids import RunId
 from volant.model.records import Change
 from volant.model.worker_protocol import EngineToWorker
@@ -54,6 +55,15 @@ def main() -> None:
     """Be the engine of the home that the first argument names; returns at once when there is one already."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     home = absolute_home(sys.argv[1])
+    try:
+        _be_engine(home)
+    except (VolantError, OSError) as error:
+        hint = getattr(error, "hint", None)
+        log.error("the engine of %s ends: %s%s", home, error, f" ({hint})" if hint else "")
+        sys.exit(1)
+
+
+def _be_engine(home: Path) -> None:
     prepare_home(home)
     clock = LoopClock()
     lock = HomeLock.acquire(engine_lock_path(home), started_at=clock.now())
