@@ -6,6 +6,7 @@ Every name is imported when it is first used, so that `import volant` costs next
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from volant import errors as errors
     from volant.api.initializing import init as init
     from volant.api.initializing import init_from_config as init_from_config
     from volant.api.running import run as run
@@ -102,6 +103,9 @@ _HOMES = {
 }
 """The module that owns each public name."""
 
+_DOORS = frozenset({"errors"})
+"""Modules that are there after a bare `import volant`."""
+
 __all__ = [
     "GPU",
     "TPU",
@@ -153,14 +157,16 @@ def __getattr__(name: str) -> Any:
         from volant.kit.version import VERSION
 
         return VERSION
+    from importlib import import_module
+
+    if name in _DOORS:
+        return import_module(f"volant.{name}")
     home = _HOMES.get(name)
     if home is None:
         from volant.kit.nearest import did_you_mean
 
         msg = f"module 'volant' has no attribute {name!r}{did_you_mean(name, _HOMES)}"
         raise AttributeError(msg)
-    from importlib import import_module
-
     found = getattr(import_module(home), name)
     globals()[name] = found
     return found

@@ -49,7 +49,7 @@ def test_the_last_failure_is_told_with_the_count_of_attempts(user: User) -> None
         return []
     """
     expected = ["attempt 1", "2", "ConnectionError", "again.hopeless", "True"]
-    assert result(user.python("import volant.errors\n" + __import__("textwrap").dedent(HEAD + body + SHOW))) == expected
+    assert result(user.python(HEAD + body + SHOW)) == expected
 
 
 def test_a_non_recoverable_error_is_not_retried(user: User) -> None:
@@ -66,9 +66,7 @@ def test_a_non_recoverable_error_is_not_retried(user: User) -> None:
             return str(error)
         return ""
     """
-    assert (
-        result(user.python("import volant.errors\n" + __import__("textwrap").dedent(HEAD + body + SHOW))) == "attempt 0"
-    )
+    assert result(user.python(HEAD + body + SHOW)) == "attempt 0"
 
 
 def test_backoff_waits_longer_each_time(user: User) -> None:
