@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from volant.decide.placement import Capacity
 from volant.engine.engine import Engine
@@ -84,6 +85,14 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+
+    def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        if "handle" in context:
+            # A callback of ours raised: some run would wait for ever. Ending tells everybody.
+            stopping.set()
+
+    loop.set_exception_handler(failed)
     async with contextlib.AsyncExitStack() as stack:
         journal = await SqliteJournal.open(journal_path(home))
         stack.push_async_callback(journal.close)
