@@ -117,6 +117,7 @@ class Placement:
         if entry is None:
             return False
         entry.withdrawn = True
+        self._forget_lines()
         return True
 
     def release(self, key: AttemptKey) -> None:
@@ -165,7 +166,15 @@ class Placement:
         if not admitted and self._entries and not can_progress:
             entry = self._first()
             admitted.append(self._hold(entry, reason="nothing that runs can go on without it"))
+        if admitted:
+            self._forget_lines()
         return admitted
+
+    def _forget_lines(self) -> None:
+        """Drop what is left of lines in which nobody waits."""
+        if not self._entries:
+            self._queues.clear()
+            self._turns.clear()
 
     def _hold(self, entry: _Entry, *, reason: str | None = None) -> Admission:
         del self._entries[entry.key]

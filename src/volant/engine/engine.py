@@ -1,17 +1,15 @@
 """The engine: performs what the rules command, and feeds back what happens.
 
 One turn of the loop handles whatever arrived, then places what can start, then hands everything that
-changed to the journal as one batch. What has to be told waits for that batch's commit.
+changed to the journal as one batch (`commits`). What has to be told waits for that batch's commit.
 """
 
 import asyncio
-import contextlib
 import logging
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -28,20 +26,22 @@ from volant.decide.commands import (
     WakeAt,
     Withdraw,
 )
-from volant.decide.live import Earlier, LiveAction, Stage
+from volant.decide.live import LiveAction, Stage
 from volant.decide.placement import Admission, Capacity, Placement
 from volant.decide.run_machine import RunMachine
+from volant.engine.commits import Commits, Listener
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.engine.observing import CpuObserver
+from volant.engine.replaying import Replays
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
-from volant.model.errors import EngineGoneError, JournalError
+from volant.model.errors import EngineGoneError
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
-from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
+from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
 from volant.model.payloads import Payload
-from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
+from volant.model.records import RunRecord, SpecRecord
 from volant.model.worker_protocol import (
     AttemptFinished,
     CallRefused,
@@ -57,19 +57,11 @@ from volant.model.worker_protocol import (
     WorkerToEngine,
     Working,
 )
-from volant.ports.journal import Journal, Receipt
+from volant.ports.journal import Journal
 from volant.ports.launcher import AttemptOrder, Launcher
 
 log = logging.getLogger("volant.engine")
 
-_REPLAY_PATIENCE = timedelta(milliseconds=100)
-"""How long a parent that calls nothing more, and does not say that it waits, is given before recorded outcomes are
-told anyway."""
-_UNHURRIED = timedelta(milliseconds=25)
-"""When changes that nobody waits for are committed at the latest."""
-_PAGE = 1000
-_READS_PER_TURN = 50
-"""Recorded outcomes that are read and told before others have their turn of the loop."""
 _ACTION_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -93,9 +85,6 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Inputs
 
 
-Listener = Callable[[RunId, Sequence[Change]], None]
-
-
 class Engine:
     """Live runs, their places and their attempts. Everything happens on one loop."""
 
@@ -112,13 +101,11 @@ class Engine:
     ) -> None:
         """*log_folder* makes the folder for the captured output of a run's attempts, and may raise `OSError`;
         *on_broken* hears that the journal refuses."""
-        self.journal = journal
         self.placement = Placement(capacity)
         self.runs: dict[RunId, LiveRun] = {}
         self._clock = clock
         self._host = host
         self._log_folder = log_folder
-        self._on_committed = on_committed
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._next_key = 0
@@ -126,20 +113,19 @@ class Engine:
         self._places: dict[AttemptKey, tuple[LiveRun, ActionId]] = {}
         self._waiting_actions: dict[tuple[RunId, ActionId], AttemptKey] = {}
         self._finished: dict[AttemptKey, asyncio.TimerHandle] = {}
-        self._changed: dict[RunId, LiveRun] = {}
-        self._new_specs: list[SpecRecord] = []
-        self._after: list[tuple[LiveRun, Tell | RunFinished]] = []
-        self._turn_planned = False
-        self._unhurried: asyncio.TimerHandle | None = None
-        self._is_over = False
-        """It was closed, or the journal refuses: nothing is started or written any more."""
         self._accepts_no_more = False
-        self._background: set[asyncio.Task[None]] = set()
-        self._to_tell: dict[AttemptKey, list[tuple[ActionId, CallId]]] = {}
-        self._patience: dict[AttemptKey, asyncio.TimerHandle] = {}
         self._observer = CpuObserver(self.placement, launcher_of=self._launcher_of, changed=self._place)
-        self._ends: dict[tuple[RunId, ActionId | None], asyncio.Future[None]] = {}
-        """Resolved when the end of a run, or of one action of it, is committed."""
+        self._commits = Commits(
+            journal, before=self._place, tell=self._perform_told, on_committed=on_committed, on_refused=self._refused
+        )
+        self._replays = Replays(
+            journal,
+            clock,
+            flush=self._commits.flush,
+            perform=self._perform,
+            tell=self._tell,
+            on_failed=self._commits.refuse,
+        )
 
     # What the service asks for
 
@@ -150,7 +136,7 @@ class Engine:
             JournalError: nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
         """
-        if self._is_over or self._accepts_no_more:
+        if self._commits.is_over or self._accepts_no_more:
             msg = f"run '{submission.record.run}' was not accepted: the engine is leaving"
             raise EngineGoneError(msg, hint="submit it again: that starts another engine")
         record = submission.record
@@ -175,7 +161,7 @@ class Engine:
         )
         self._perform(live, commands)
         self._warn_of_no_effect(live, known)
-        await self._flush()
+        await self._commits.flush()
         return live
 
     def abort(self, run: RunId, action: ActionId | None, reason: str) -> None:
@@ -187,7 +173,7 @@ class Engine:
     def warn(self, live: LiveRun, message: str) -> None:
         """Tell whoever watches the run, once."""
         live.machine.warn(message, self._clock.now())
-        self._touch(live)
+        self._commits.changed(live)
 
     async def until_ended(self, run: RunId, action: ActionId | None = None) -> None:
         """Return when the end of a run, or of one action of it, is committed; at once if it is not live.
@@ -197,15 +183,9 @@ class Engine:
         """
         live = self.runs.get(run)
         if live is None or (action is not None and action not in live.machine.actions):
-            await self._flush()
-            return
-        if self._is_over:
-            msg = f"the end of run '{run}' cannot be written"
-            raise JournalError(msg)
-        end = self._ends.get((run, action))
-        if end is None:
-            end = self._ends[run, action] = self._loop.create_future()
-        await asyncio.shield(end)
+            await self._commits.flush()
+        else:
+            await self._commits.until_ended(run, action)
 
     @property
     def is_idle(self) -> bool:
@@ -231,17 +211,9 @@ class Engine:
 
         To be called before launchers are closed: what they end then was not lost.
         """
-        if not self._is_over:
-            receipt = self._commit()
-            self._is_over = True
-            if receipt is not None:
-                # That it was refused is in the log; whatever else is to be closed must be all the same.
-                with contextlib.suppress(JournalError):
-                    await receipt
+        await self._commits.close()
         self._observer.stop()
-        for task in list(self._background):
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._replays.close()
 
     # What launchers say
 
@@ -280,7 +252,7 @@ class Engine:
                         msg = f"{message.action!r} is no action id"
                         raise ProtocolError(msg)
                     self._perform(live, machine.called(speaker, message, spec, now))
-                    self._expect_waiting(live, speaker)
+                    self._replays.called(live, speaker)
                 case Waiting(told=told):
                     self._perform(live, machine.waiting(speaker, told, now))
                 case Working():
@@ -305,10 +277,10 @@ class Engine:
         live = self._attempts.pop(key, None)
         if live is None:
             return
-        for timers in (self._finished, self._patience):
-            timer = timers.pop(key, None)
-            if timer is not None:
-                timer.cancel()
+        timer = self._finished.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        self._replays.gone(key)
         self._observer.spoke(key)
         if live.is_placed:
             self.placement.gone()
@@ -351,36 +323,54 @@ class Engine:
                 case EndTree(key=key, at_once=at_once):
                     live.launcher.end(key, grace=0 if at_once else live.options.grace_period)
                 case Tell() | RunFinished():
-                    self._after.append((live, command))
+                    self._commits.then(live, command)
                 case TellRecorded(key=key, calls=calls):
-                    self._tell_recorded(live, key, calls)
+                    self._replays.tell(live, key, calls)
                 case WakeAt(action=action, at=at):
                     live.timers[action] = self._clock.call_at(at, partial(self._backoff_elapsed, live, action))
                 case _:
                     assert_never(command)
-        self._touch(live)
+        self._commits.changed(live)
 
     def _backoff_elapsed(self, live: LiveRun, action: ActionId) -> None:
         del live.timers[action]
         self._perform(live, live.machine.backoff_elapsed(action, self._clock.now()))
 
-    def _touch(self, live: LiveRun) -> None:
-        self._changed[live.run] = live
-        if not self._turn_planned:
-            self._turn_planned = True
-            self._loop.call_soon(self._end_turn)
+    def _perform_told(self, live: LiveRun, command: Tell | RunFinished) -> None:
+        """What waited for a commit."""
+        match command:
+            case Tell(key=key, message=message):
+                self._tell(live, key, message)
+            case RunFinished():
+                del self.runs[live.run]
+                self._commits.run_ended(live.run)
+            case _:
+                assert_never(command)
 
-    def _end_turn(self) -> None:
-        self._turn_planned = False
-        if self._is_over:
+    def _tell(self, live: LiveRun, key: AttemptKey, message: ChildEnded | CallRefused) -> None:
+        if key not in self._attempts:
             return
-        self._place()
-        if self._after:
-            self._commit()
-        elif self._changed and self._unhurried is None:
-            # Nobody waits for what changed. It goes along with the next commit that somebody waits for, and that
-            # saves a transaction for every start and every exit of a process.
-            self._unhurried = self._loop.call_later(_UNHURRIED.total_seconds(), self._commit)
+        if commands := live.machine.told(key):
+            self._perform(live, commands)
+        live.launcher.tell(key, message)
+
+    def _refused(self, error: BaseException) -> None:
+        log.error("the engine leaves, %d run(s) are left unfinished: %s", len(self.runs), error)
+        self._on_broken(error)
+
+    def _learn(self, live: LiveRun, digest: SpecDigest, body: bytes) -> KnownSpec:
+        known = live.known(digest)
+        if known is not None:
+            return known
+        known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
+        self._commits.add_spec(SpecRecord(spec=digest, body=body))
+        return known
+
+    def _warn_of_no_effect(self, live: LiveRun, known: KnownSpec) -> None:
+        for parameter in known.spec.not_enforced:
+            if parameter not in live.said_not_enforced:
+                live.said_not_enforced.add(parameter)
+                self.warn(live, f"{parameter} is accepted but not enforced yet; task '{known.spec.task}' gives it")
 
     # Places
 
@@ -398,7 +388,7 @@ class Engine:
 
     def _place(self) -> None:
         placement = self.placement
-        if not placement.queued or self._is_over:
+        if not placement.queued or self._commits.is_over:
             return
         admitted = placement.admit(can_progress=True)
         if not admitted and not placement.has_working and not self._can_progress():
@@ -418,7 +408,7 @@ class Engine:
     def _admit(self, admission: Admission) -> None:
         key = admission.key
         place = self._places.pop(key, None)
-        if place is None or self._is_over:
+        if place is None or self._commits.is_over:
             return
         live, action = place
         del self._waiting_actions[live.run, action]
@@ -427,7 +417,7 @@ class Engine:
         if admission.reason is not None:
             self.warn(live, f"task '{found.spec.task}' was started beyond capacity: {admission.reason}")
         if found.attempts > 1:
-            self._spawn(self._start_again(live, action, key))
+            self._replays.prepare(live, action, key, partial(self._start, live, action, key))
         else:
             self._start(live, action, key)
 
@@ -444,7 +434,7 @@ class Engine:
         except OSError as error:
             log.error("attempt %d of action %s of run %s was not started: %s", key, action, live.run, error)
             failure = Failure(
-                kind=FailureKind.SYSTEM, code=type(error).__name__, message=f"the attempt cannot be started: {error}"
+                kind=FailureKind.LOST, code=type(error).__name__, message=f"the attempt cannot be started: {error}"
             )
             self._loop.call_soon(self._not_started, key, failure)
 
@@ -477,193 +467,3 @@ class Engine:
             log=live.log_path(action.id, attempt) or "",
             grace=live.options.grace_period,
         )
-
-    async def _start_again(self, live: LiveRun, action: ActionId, key: AttemptKey) -> None:
-        """Not the first attempt: its children of before may have recorded outcomes."""
-        await self._flush()
-        children: list[Earlier] = []
-        after = 0
-        while True:
-            page = await self.journal.actions(live.run, parent=action, after=after, limit=_PAGE)
-            for after, child in page:  # noqa: B007 - the position goes on to the next page
-                if child.phase.is_final:
-                    children.append(Earlier.of(child))
-            if len(page) < _PAGE:
-                break
-        live.machine.recorded_children(key, children)
-        self._start(live, action, key)
-
-    # Commits
-
-    def _learn(self, live: LiveRun, digest: SpecDigest, body: bytes) -> KnownSpec:
-        known = live.known(digest)
-        if known is not None:
-            return known
-        known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
-        self._new_specs.append(SpecRecord(spec=digest, body=body))
-        return known
-
-    def _warn_of_no_effect(self, live: LiveRun, known: KnownSpec) -> None:
-        for parameter in known.spec.not_enforced:
-            if parameter not in live.said_not_enforced:
-                live.said_not_enforced.add(parameter)
-                self.warn(live, f"{parameter} is accepted but not enforced yet; task '{known.spec.task}' gives it")
-
-    def _commit(self) -> Receipt | None:
-        if self._is_over:
-            return None
-        runs: list[RunRecord] = []
-        actions: list[ActionRecord] = []
-        attempts: list[AttemptRecord] = []
-        changes: list[Change] = []
-        fed: list[tuple[LiveRun, tuple[Change, ...]]] = []
-        for live in self._changed.values():
-            if not live.machine.has_changes:
-                continue
-            drained = live.machine.drain()
-            if drained.run is not None:
-                runs.append(drained.run)
-            actions += drained.actions
-            attempts += drained.attempts
-            changes += drained.changes
-            if drained.changes:
-                fed.append((live, drained.changes))
-        self._changed.clear()
-        if self._unhurried is not None:
-            self._unhurried.cancel()
-            self._unhurried = None
-        after, self._after = self._after, []
-        specs, self._new_specs = self._new_specs, []
-        if not (runs or actions or attempts or changes or specs):
-            self._perform_after(after)
-            return None
-        batch = Batch(
-            runs=tuple(runs),
-            actions=tuple(actions),
-            attempts=tuple(attempts),
-            changes=tuple(changes),
-            specs=tuple(specs),
-        )
-        ended = [
-            key for record in actions if record.phase.is_final and (key := (record.run, record.action)) in self._ends
-        ]
-        committed = self.journal.commit(batch)
-        committed.add_done_callback(partial(self._committed, fed, after, ended))
-        return committed
-
-    def _committed(
-        self,
-        fed: list[tuple[LiveRun, tuple[Change, ...]]],
-        after: list[tuple[LiveRun, Tell | RunFinished]],
-        ended: list[tuple[RunId, ActionId]],
-        receipt: Receipt,
-    ) -> None:
-        if receipt.error is not None:
-            self._break(receipt.error)
-            return
-        for live, changes in fed:
-            live.committed_seq = changes[-1].seq
-        self._perform_after(after)
-        for run, action in ended:
-            self._resolve_end(run, action)
-        for live, changes in fed:
-            self._on_committed(live.run, changes)
-
-    def _perform_after(self, after: list[tuple[LiveRun, Tell | RunFinished]]) -> None:
-        for live, command in after:
-            match command:
-                case Tell(key=key, message=message):
-                    self._tell(live, key, message)
-                case RunFinished():
-                    self.runs.pop(live.run, None)
-                    self._resolve_end(live.run, None)
-                case _:
-                    assert_never(command)
-
-    def _resolve_end(self, run: RunId, action: ActionId | None) -> None:
-        end = self._ends.pop((run, action), None)
-        if end is not None and not end.done():
-            end.set_result(None)
-
-    def _tell(self, live: LiveRun, key: AttemptKey, message: ChildEnded | CallRefused) -> None:
-        if key not in self._attempts:
-            return
-        if commands := live.machine.told(key):
-            self._perform(live, commands)
-        live.launcher.tell(key, message)
-
-    async def _flush(self) -> None:
-        """Return when everything that happened so far is committed."""
-        self._place()
-        committed = self._commit()
-        await (committed if committed is not None else self.journal.commit(Batch()))
-
-    def _break(self, error: BaseException) -> None:
-        if self._is_over:
-            return
-        self._is_over = True
-        log.error("the engine leaves, %d run(s) are left unfinished: %s", len(self.runs), error)
-        for end in self._ends.values():
-            if not end.done():
-                end.set_exception(JournalError(str(error)))
-                # Whoever waits gets it; that perhaps nobody does is no news.
-                end.exception()
-        self._on_broken(error)
-
-    # Replay
-
-    def _expect_waiting(self, live: LiveRun, key: AttemptKey) -> None:
-        """A parent whose thread never waits must get its recorded outcomes all the same."""
-        if not live.machine.owes(key):
-            return
-        timer = self._patience.pop(key, None)
-        if timer is not None:
-            timer.cancel()
-        self._patience[key] = self._loop.call_later(_REPLAY_PATIENCE.total_seconds(), self._lose_patience, live, key)
-
-    def _lose_patience(self, live: LiveRun, key: AttemptKey) -> None:
-        del self._patience[key]
-        self._perform(live, live.machine.lost_patience(key, self._clock.now()))
-        self._expect_waiting(live, key)
-
-    def _tell_recorded(self, live: LiveRun, key: AttemptKey, calls: Sequence[tuple[ActionId, CallId]]) -> None:
-        to_tell = self._to_tell.get(key)
-        if to_tell is not None:
-            to_tell += calls
-            return
-        self._to_tell[key] = list(calls)
-        self._spawn(self._read_and_tell(live, key))
-
-    async def _read_and_tell(self, live: LiveRun, key: AttemptKey) -> None:
-        to_tell = self._to_tell[key]
-        try:
-            while to_tell:
-                calls = to_tell[:_READS_PER_TURN]
-                del to_tell[:_READS_PER_TURN]
-                # A child may have ended so recently that its outcome is not committed.
-                await self._flush()
-                for action, call in calls:
-                    await self._tell_one(live, key, action, call)
-        finally:
-            del self._to_tell[key]
-
-    async def _tell_one(self, live: LiveRun, key: AttemptKey, action: ActionId, call: CallId) -> None:
-        record = await self.journal.action(live.run, action)
-        if record is None or not record.phase.is_final:
-            log.error("the outcome of action %s of run %s is not in the journal any more", action, live.run)
-            live.launcher.end(key, grace=0)
-            return
-        message = live.machine.answer(key, call, record)
-        if message is not None:
-            self._tell(live, key, message)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background_done)
-        return task
-
-    def _background_done(self, task: "asyncio.Task[None]") -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._break(error)

@@ -364,7 +364,7 @@ def _status(ended: Exit) -> str:
 
 def _no_room(error: OSError) -> Failure:
     return Failure(
-        kind=FailureKind.SYSTEM, code=type(error).__name__, message=f"the attempt cannot be started: {error}"
+        kind=FailureKind.LOST, code=type(error).__name__, message=f"the attempt cannot be started: {error}"
     )
 
 

@@ -144,16 +144,16 @@ class ScriptedLauncher:
     def end(self, key: AttemptKey, *, grace: float) -> None:
         task = self._tasks.get(key)
         if task is not None:
-            task.cancel()
+            # Not before its first step: a task that never began could not say that it is gone.
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     def idle(self, keys: Collection[AttemptKey]) -> set[AttemptKey]:
         return set()
 
     async def close(self) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for key in list(self._tasks):
+            self.end(key, grace=0)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _play(self, key: AttemptKey, script: Script, attempt: ScriptedAttempt) -> None:
         self.live += 1
