@@ -97,6 +97,41 @@ def test_what_a_notebook_defines_travels_by_value_where_no_annotation_names_it(t
     assert kind.name == "A"
 
 
+PLAIN = """
+    import sys
+    from typing import Any
+    from volant.values.codec import decode, encode
+
+    class Plain:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def kind(self) -> str:
+            return type(self.inner).__name__
+
+    def double(n: int) -> int:
+        return 2 * n
+
+    if len(sys.argv) == 1:
+        print(encode(Plain([Plain(double)]), Plain).data.hex())
+    else:
+        plain = decode(bytes.fromhex(sys.argv[1]), Plain)
+        print(type(plain) is type(plain.inner[0]) is Plain, plain.inner[0].inner is double)
+"""
+
+
+def test_a_pickled_instance_of_a_scripts_class_is_one_where_the_same_script_runs(tmp_path: Path) -> None:
+    (pickled,) = run(PLAIN, cwd=tmp_path)
+    assert run(PLAIN, cwd=tmp_path, args=(pickled,)) == ["True True"]
+
+
+def test_a_pickled_instance_of_a_scripts_class_is_read_where_another_script_runs(tmp_path: Path) -> None:
+    (pickled,) = run(PLAIN, cwd=tmp_path)
+    plain = decode(bytes.fromhex(pickled), Any)
+    assert plain.kind() == "list"
+    assert plain.inner[0].inner(2) == 4
+
+
 def test_a_numpy_scalar_is_read_where_numpy_was_not_imported_before(tmp_path: Path) -> None:
     program = """
         import sys

@@ -92,15 +92,14 @@ class InstancePlan(Plan):
 
 
 def _dump(value: Any) -> bytes:
-    import cloudpickle  # type: ignore[import-untyped]
+    from volant.values.cloudpickling import dumps
 
     try:
-        data: bytes = cloudpickle.dumps(value, protocol=5)  # pyright: ignore[reportUnknownMemberType]
+        return dumps(value)
     except RecursionError:
         raise
     except Exception as error:
         raise Unencodable(f"found {found(value)}, which cannot be pickled: {error}") from error
-    return data
 
 
 def _can_check(cls: type[Any]) -> bool:
