@@ -340,6 +340,23 @@ def test_an_engine_that_was_told_to_stop_takes_no_more_runs(tmp_path: Path) -> N
     play(tmp_path, scenario, stubborn=stubborn, leaf=leaf)
 
 
+def test_an_engine_that_was_told_to_stop_does_not_wait_for_a_client_that_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_ABORTING", 0.01)
+
+    async def scenario(world: World) -> None:
+        blocked, other = await Peer.connect(world), await Peer.connect(world)
+        blocked.say(submission("leaf", name="r", mode="inline", grace=0.01))
+        assert {type(await blocked.hear()) for _ in range(2)} == {RunAccepted, ToInline}
+        assert await other.ask(StopEngine(request=2, abort_runs=True)) == Done(request=2)
+        await world.stopped.wait()
+        await blocked.leave()
+        await other.leave()
+
+    play(tmp_path, scenario)
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "-x", "a" * 101, "a\nb", " "])
 def test_a_run_cannot_have_a_name_that_is_no_name(tmp_path: Path, name: str) -> None:
     async def scenario(world: World) -> None:

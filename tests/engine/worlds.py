@@ -169,7 +169,7 @@ class Peer:
             return
 
 
-def submission(task: str, *, name: str | None, mode: str = "local", retries: int = 0) -> SubmitRun:
+def submission(task: str, *, name: str | None, mode: str = "local", retries: int = 0, grace: float = 5.0) -> SubmitRun:
     digest, body = encoded(scripted_spec(task, retries=retries))
     return SubmitRun(
         request=1,
@@ -178,7 +178,7 @@ def submission(task: str, *, name: str | None, mode: str = "local", retries: int
         inputs=Inline(data=b""),
         inputs_digest="d",
         code=CODE,
-        options=RunOptions(name=name, mode=mode),
+        options=RunOptions(name=name, mode=mode, grace_period=grace),
         environ={},
         watch=False,
     )

@@ -66,6 +66,8 @@ _LARGEST_HELLO = 64 * 1024
 """Bytes of the first frame."""
 _UNGREETED = 10.0
 """Seconds that a client has to say who it is; until then it keeps an idle engine from leaving."""
+_ABORTING = 5.0
+"""Seconds beyond the grace period that aborted runs have to end when the engine was told to stop."""
 _LAST_WORDS = 0.02
 """Seconds between the answer to a request to stop and the end."""
 _MAX_UNREAD = 8 * 1024 * 1024
@@ -187,8 +189,13 @@ class Client(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=_MAX_UNREAD)
         sock: socket.socket = transport.get_extra_info("socket")
-        if peer_uid(sock) != self._parts.uid:
-            log.warning("refused a connection from another user")
+        try:
+            uid = peer_uid(sock)
+        except OSError:
+            # It is gone again, or the platform does not say who it is.
+            uid = None
+        if uid != self._parts.uid:
+            log.warning("refused a connection from user %s", uid)
             transport.abort()
             return
         self._service.clients.add(self)
@@ -446,8 +453,14 @@ class Client(asyncio.Protocol):
             msg = f"the engine executes {len(engine.runs)} run(s): {names}"
             raise EngineError(msg, hint="abort them first, or stop it with --abort-runs")
         engine.accept_no_more()
+        grace = max((live.options.grace_period for live in engine.runs.values()), default=0.0)
         for run in list(engine.runs):
             engine.abort(run, None, "the engine was told to stop")
-        await asyncio.gather(*(engine.until_ended(run) for run in list(engine.runs)))
+        try:
+            async with asyncio.timeout(grace + _ABORTING):
+                await asyncio.gather(*(engine.until_ended(run) for run in list(engine.runs)))
+        except TimeoutError:
+            # Inline, what blocks the client's own thread cannot be ended from here.
+            log.warning("the engine leaves without the end of %s", ", ".join(sorted(engine.runs)))
         asyncio.get_running_loop().call_later(_LAST_WORDS, self._parts.stop)
         return Done(request=request)

@@ -32,6 +32,9 @@ class LocalLauncher:
         """Those that do not any more and are not gone."""
         self._owners: dict[AttemptKey, Zygote] = {}
         self._cpu: dict[AttemptKey, float] = {}
+        # Files of environments that nobody uses any more would add up over the lives of engines.
+        for old in zygote_logs.glob("*.log"):
+            old.unlink(missing_ok=True)
         self._orphans = Orphans(lambda: {zygote.pid for zygote in (*self._zygotes.values(), *self._closed)})
 
     @property
