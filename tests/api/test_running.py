@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import threading
 import types
@@ -333,3 +334,20 @@ class TestConfigFiles:
         with pytest.raises(errors.SettingsError, match="needs the package PyYAML") as caught:
             volant.init_from_config(self.write(tmp_path, "{}"))
         assert "pip install" in str(caught.value.hint)
+
+
+def test_inline_runs_that_overlap_leave_the_interrupt_handler_as_it_was() -> None:
+    def handler(_number: int, _frame: object) -> None:
+        """The user's own."""
+
+    async def overlapping() -> None:
+        context = volant.with_runcontext(mode="inline")
+        await asyncio.gather(context.run.aio(tasks.double, 1), context.run.aio(tasks.both, number=2))
+        assert signal.getsignal(signal.SIGINT) is handler
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        asyncio.run(overlapping())
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,10 +1,9 @@
 """Submitting a run and waiting for it, in the modes that this machine offers."""
 
 import asyncio
-import contextlib
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from types import FrameType
 from typing import NamedTuple
 
@@ -85,29 +84,45 @@ async def _execute_inline(client: Client, connection: Connection, prepared: Prep
     worker = client.new_inline_worker(connection.tell_inline)
     connection.listen_inline(worker.receive)
     try:
-        with _interruptible_user_code():
+        with _interrupts:
             accepted = await _submit(client, connection, prepared, reporter, watch=True)
             return await _watch(client, connection, accepted, reporter)
     finally:
         await worker.close()
 
 
-@contextlib.contextmanager
-def _interruptible_user_code() -> Generator[None]:
-    """Let Ctrl-C reach a sync task: while one runs on top of the loop, the loop's own way of being told is blocked."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
+class _Interrupts:
+    """Lets Ctrl-C reach a sync task that runs inline, for as long as any run does.
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    While a sync task runs on top of the loop, the loop's own way of being told is blocked. Runs may overlap in any
+    order, so the first one installs the handler and the last one puts back what was there.
+    """
+
+    def __init__(self) -> None:
+        self._runs = 0
+        self._before: Callable[[int, FrameType | None], object] | None = None
+
+    def __enter__(self) -> None:
+        self._runs += 1
+        before = signal.getsignal(signal.SIGINT)
+        if self._runs > 1 or threading.current_thread() is not threading.main_thread() or not callable(before):
+            return
+        self._before = before
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def __exit__(self, *_exc: object) -> None:
+        self._runs -= 1
+        if self._runs or self._before is None or threading.current_thread() is not threading.main_thread():
+            return
+        before, self._before = self._before, None
+        if signal.getsignal(signal.SIGINT) == self._interrupt:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
         # The worker hides the running loop from sync user code.
-        if asyncio._get_running_loop() is None:
+        if asyncio._get_running_loop() is None or self._before is None:
             raise KeyboardInterrupt
-        before(number, frame)
+        self._before(number, frame)
 
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+_interrupts = _Interrupts()
