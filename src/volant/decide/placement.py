@@ -222,7 +222,10 @@ class Placement:
         head = queue[0][2].request
         # The first places of a heap are near its smallest entries: near enough for passing by.
         for _, _, entry in queue[1:LOOKAHEAD]:
-            if not entry.withdrawn and entry.request != head and self._fits(entry.request):
+            # Mostly they are of one spec and so the very same request, which need not be compared.
+            if entry.request is head or entry.withdrawn or entry.request == head:
+                continue
+            if self._fits(entry.request):
                 return entry
         return None
 
