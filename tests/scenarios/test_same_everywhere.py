@@ -1,6 +1,7 @@
 """The same task gives the same result wherever it is defined and however it is run."""
 
 import sys
+import textwrap
 
 from tests.scenarios.conftest import User, output, result
 
@@ -55,6 +56,57 @@ def test_a_package(user: User) -> None:
     assert result(user.python(script, name="use_package.py")) == EXPECTED
     path = user.folder / "shop" / "tasks.py"
     assert output(user.volant("run", str(path), "main", "-o", "json")) == EXPECTED
+
+
+CLASSES = """
+import json
+import volant
+
+class Plain:
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+class Odd(Exception):
+    pass
+
+def is_plain(value: object) -> bool:
+    return isinstance(value, Plain)
+"""
+TASKS = """
+env = volant.TaskEnvironment(name="plain")
+
+@env.task
+async def fail() -> int:
+    raise Odd
+
+@env.task
+async def more(value: Plain) -> Plain:
+    assert is_plain(value)
+    return Plain(value.n + 1)
+
+@env.task
+async def main(n: int = 3) -> int:
+    value = await more(Plain(n))
+    assert isinstance(value, Plain)
+    try:
+        await fail()
+    except Odd:
+        return value.n
+    return -1
+"""
+RUN = "\nif __name__ == '__main__':\n    print(json.dumps(volant.run(main).outputs()[0]))\n"
+
+
+def test_instances_of_a_scripts_own_classes_stay_instances_of_them(user: User) -> None:
+    script = CLASSES + TASKS + RUN
+    assert result(user.python(script, name="plain.py")) == 4
+    assert output(user.volant("run", str(user.folder / "plain.py"), "main", "-o", "json")) == 4
+
+
+def test_tasks_in_a_function_body_share_the_classes_of_their_script(user: User) -> None:
+    body = textwrap.indent(TASKS, "    ")
+    script = f"{CLASSES}\ndef build():{body}\n    return main\n\nmain = build()\n{RUN}"
+    assert result(user.python(script, name="plain_nested.py")) == 4
 
 
 def test_tasks_in_a_function_body(user: User) -> None:

@@ -3,9 +3,8 @@
 import pickle
 from typing import TYPE_CHECKING, Any, cast
 
-import cloudpickle  # type: ignore[import-untyped]
-
 from volant.model.errors import CallError
+from volant.values.cloudpickling import dumps
 
 if TYPE_CHECKING:
     from volant.authoring.task import Task
@@ -18,12 +17,11 @@ def task_to_bytes(task: "Task[..., Any]") -> bytes:
         CallError: it reaches something that cannot be pickled.
     """
     try:
-        data: bytes = cloudpickle.dumps(task)  # pyright: ignore[reportUnknownMemberType]
+        return dumps(task)
     except Exception as error:
         message = f"task {task.name!r} is no module's attribute, so it travels by value, but cannot: {error}"
         hint = "define the task at the top level of a module, or make what it refers to there picklable"
         raise CallError(message, hint=hint) from error
-    return data
 
 
 def task_from_bytes(data: bytes) -> "Task[..., Any]":
