@@ -105,8 +105,11 @@ def test_instances_of_a_scripts_own_classes_stay_instances_of_them(user: User) -
 
 def test_tasks_in_a_function_body_share_the_classes_of_their_script(user: User) -> None:
     body = textwrap.indent(TASKS, "    ")
-    script = f"{CLASSES}\ndef build():{body}\n    return main\n\nmain = build()\n{RUN}"
-    assert result(user.python(script, name="plain_nested.py")) == 4
+    script = f"{CLASSES}\ndef build():{body}\n    return main, more\n\nmain, later = build()\n{RUN}"
+    script += (
+        "    value = volant.run(later, Plain(4)).outputs()[0]\n    print(json.dumps([value.n, is_plain(value)]))\n"
+    )
+    assert result(user.python(script, name="plain_nested.py")) == [5, True]
 
 
 def test_tasks_in_a_function_body(user: User) -> None:
