@@ -363,9 +363,7 @@ def _status(ended: Exit) -> str:
 
 
 def _no_room(error: OSError) -> Failure:
-    return Failure(
-        kind=FailureKind.LOST, code=type(error).__name__, message=f"the attempt cannot be started: {error}"
-    )
+    return Failure(kind=FailureKind.LOST, code=type(error).__name__, message=f"the attempt cannot be started: {error}")
 
 
 def _existing(folder: str) -> str | None:
