@@ -1,6 +1,7 @@
 """Clients of every kind: what they are told, and that none of them harms the engine or another."""
 
 import asyncio
+import socket
 import struct
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,6 +116,29 @@ def test_a_client_that_never_says_who_it_is_does_not_keep_the_engine(
         assert await silent.until_closed() == []
         assert not world.service.clients
         await silent.leave()
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("other", [1, None], ids=["another user", "nobody knows who"])
+def test_a_process_of_another_user_is_not_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: int | None
+) -> None:
+    known = service.peer_uid
+
+    def peer_uid(sock: socket.socket) -> int:
+        if other is None:
+            raise OSError
+        return known(sock) + other
+
+    async def scenario(world: World) -> None:
+        monkeypatch.setattr(service, "peer_uid", peer_uid)
+        stranger = await Peer.connect(world, greet=False)
+        assert await stranger.until_closed() == []
+        assert not world.service.clients
+        await stranger.leave()
+        monkeypatch.setattr(service, "peer_uid", known)
+        await is_alive(world)
 
     play(tmp_path, scenario)
 
