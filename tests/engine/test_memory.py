@@ -2,7 +2,10 @@
 
 import asyncio
 import gc
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.engine.worlds import Peer, World, play
 from volant.decide.live import LiveAction, LiveAttempt
@@ -17,10 +20,19 @@ from volant.testing.scripted_launcher import Lost, ScriptedAttempt
 KINDS = (LiveAction, LiveAttempt, LiveRun, RunMachine, Replay, KnownSpec, Watcher)
 
 
+@pytest.fixture(autouse=True)
+def _only_what_is_new() -> Iterator[None]:
+    """Leave what earlier tests made out of collections and counts: with a whole suite's it takes minutes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def kept() -> dict[str, int]:
     """What of a run is still in memory."""
     gc.collect()
-    found = [type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, KINDS)]
+    found = [type(thing).__name__ for thing in gc.get_objects() if type(thing) in KINDS]
     return {name: found.count(name) for name in set(found)}
 
 
