@@ -3,6 +3,8 @@
 import sys
 import textwrap
 
+import pytest
+
 from tests.scenarios.conftest import User, output, result
 
 PIPELINE = """
@@ -159,6 +161,32 @@ def test_inline_mode(user: User) -> None:
     """
     text = PIPELINE.replace('assert os.environ["FLAVOUR"] == "salty"', "pass")
     assert result(user.python(text + show, name="inlined.py")) == EXPECTED
+
+
+@pytest.mark.parametrize("mode", ["local", "inline"])
+def test_one_of_several_calls_fails_and_the_run_ends_at_once(user: User, mode: str) -> None:
+    script = """
+    import asyncio
+    import volant
+
+    env = volant.TaskEnvironment(name="several")
+
+    @env.task
+    async def sleeps() -> int:
+        await asyncio.sleep(600)
+        return 1
+
+    @env.task
+    async def fails() -> int:
+        raise ZeroDivisionError
+
+    @env.task
+    async def main() -> int:
+        return sum(await asyncio.gather(sleeps(), fails()))
+    """
+    done = user.volant("run", str(user.write("several.py", script)), "main", "--mode", mode, ok=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
 
 
 def test_outside_a_run_a_task_is_the_plain_function(user: User) -> None:

@@ -147,6 +147,20 @@ async def first_of_three() -> list[int]:
     return seen
 
 
+LEFT: list[asyncio.Task[Any]] = []
+
+
+@env.task
+async def leaves_calls_behind() -> int:
+    async def calls_later() -> int:
+        await asyncio.sleep(0.02)
+        return await afib(1)
+
+    LEFT[:] = [asyncio.ensure_future(sleeps()), asyncio.ensure_future(calls_later())]
+    await asyncio.sleep(0.01)
+    return 1
+
+
 def run(main: Coroutine[Any, Any, Any]) -> Any:
     async def bounded() -> Any:
         async with asyncio.timeout(60):
@@ -283,6 +297,20 @@ def test_closing_ends_what_still_runs() -> None:
         await engine.host.close()
         assert isinstance(await async_end, Aborted)
         assert isinstance(await waiting_end, Aborted)
+
+    run(main())
+
+
+def test_calls_that_an_attempt_left_behind_are_cancelled_when_it_ends() -> None:
+    async def main() -> None:
+        engine = InlineEngine()
+        assert await engine.run(leaves_calls_behind) == 1
+        waiting, later = LEFT
+        await asyncio.sleep(0.05)
+        assert waiting.cancelled()
+        assert later.cancelled()
+        await engine.host.close()
+        assert engine.unfinished == set()
 
     run(main())
 

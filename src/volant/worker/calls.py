@@ -56,7 +56,7 @@ class Call:
 class Caller:
     """One attempt, as far as its calls go."""
 
-    __slots__ = ("is_waiting", "key", "told")
+    __slots__ = ("is_ended", "is_waiting", "key", "told")
 
     def __init__(self, key: AttemptKey) -> None:
         self.key = key
@@ -64,6 +64,8 @@ class Caller:
         """Answers that arrived."""
         self.is_waiting = False
         """Whether the engine was told so, and has told nothing since."""
+        self.is_ended = False
+        """Whether the attempt has ended, while what it left behind in this process goes on."""
 
 
 class Host(Protocol):
@@ -129,6 +131,9 @@ class Line:
 
     def submit(self, call: Call, message: SubmitCall) -> None:
         """Post the submission of a call, and expect its answer."""
+        if call.caller.is_ended:
+            call.take(_too_late(call.id))
+            return
         self._calls[call.id] = call
         call.caller.is_waiting = False
         self._outbox.append(message)
@@ -141,7 +146,7 @@ class Line:
 
     def say_waiting(self, caller: Caller) -> None:
         """Post that the attempt waits, unless the engine knows."""
-        if not caller.is_waiting:
+        if not (caller.is_waiting or caller.is_ended):
             caller.is_waiting = True
             self._outbox.append(Waiting(attempt_key=caller.key, told=caller.told))
 
@@ -180,7 +185,13 @@ class Line:
         for number in list(self._calls):
             self.hear(CallRefused(call=number, error="EngineGoneError", message=reason))
 
-    def forget(self, caller: Caller) -> None:
-        """Expect no more answers to the calls of an attempt that has ended."""
+    def end(self, caller: Caller) -> None:
+        """The attempt has ended, and the engine answers it no more: whoever still waits is not to wait for ever."""
+        caller.is_ended = True
         for number in [number for number, call in self._calls.items() if call.caller is caller]:
-            del self._calls[number]
+            self.hear(_too_late(number))
+        caller.is_waiting = False
+
+
+def _too_late(number: CallId) -> CallRefused:
+    return CallRefused(call=number, error="RunAbortedError", message="the action that made this call has ended")

@@ -166,7 +166,7 @@ class InlineHost:
         key = running.start.attempt_key
         if running.is_ended and not isinstance(outcome, Aborted):
             outcome = Aborted(reason=_ABORTED)
-        self.line.forget(running.caller)
+        self.line.end(running.caller)
         del self._running[key]
         if self._by_action.get(running.start.action) is running:
             del self._by_action[running.start.action]

@@ -93,7 +93,16 @@ class AttemptSession:
         return self.result_of(task, call)
 
     async def _answered(self, call: Call) -> None:
-        """Wait for the answer. Who is cancelled meanwhile cancels the call, and goes on when its end is committed."""
+        """Wait for the answer. Who is cancelled meanwhile cancels the call, and goes on when its end is committed.
+
+        What an attempt left behind is cancelled, as it would be where a process ends with the attempt.
+        """
+        if call.answer is None:
+            await self._arrived(call)
+        if call.caller.is_ended:
+            raise asyncio.CancelledError
+
+    async def _arrived(self, call: Call) -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._host.expect(call, future)
