@@ -134,6 +134,8 @@ def test_a_process_of_another_user_is_not_heard(
     async def scenario(world: World) -> None:
         monkeypatch.setattr(service, "peer_uid", peer_uid)
         stranger = await Peer.connect(world, greet=False)
+        # Whoever is heard is told that this is no greeting.
+        stranger.writer.write(struct.pack(">I", 5) + b"\xc1\xc1\xc1\xc1\xc1")
         assert await stranger.until_closed() == []
         assert not world.service.clients
         await stranger.leave()
