@@ -160,7 +160,9 @@ def test_inline_mode(user: User) -> None:
         print(json.dumps(run.outputs()[0]))
     """
     text = PIPELINE.replace('assert os.environ["FLAVOUR"] == "salty"', "pass")
-    assert result(user.python(text + show, name="inlined.py")) == EXPECTED
+    done = user.python(text + show, name="inlined.py")
+    assert result(done) == EXPECTED
+    assert done.stderr.count("env_vars have no effect in mode 'inline'") == 1
 
 
 @pytest.mark.parametrize("mode", ["local", "inline"])

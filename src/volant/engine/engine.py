@@ -371,6 +371,12 @@ class Engine:
             if parameter not in live.said_not_enforced:
                 live.said_not_enforced.add(parameter)
                 self.warn(live, f"{parameter} is accepted but not enforced yet; task '{known.spec.task}' gives it")
+        needs_process = known.spec.env_vars or live.options.env_vars
+        if needs_process and not live.is_placed and "env_vars" not in live.said_not_enforced:
+            live.said_not_enforced.add("env_vars")
+            self.warn(
+                live, f"env_vars have no effect in mode 'inline', which starts no process; task '{known.spec.task}'"
+            )
 
     # Places
 
