@@ -6,6 +6,8 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
+# Every start of an engine or a zygote would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo test lint types bench constraints clean distclean
 
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))

@@ -63,7 +63,9 @@ def sample(contestant: Contestant, home: Path | None) -> float:
 
 def timed(contestant: Contestant, home: Path) -> float:
     ours = {"VOLANT_HOME": str(home), "BENCHMARK_SCRATCH": str(home), "NO_COLOR": "1", "TERM": "dumb"}
-    environment = {**os.environ, **ours, **contestant.environment}
+    # Where bytecode is not kept, every start compiles what it imports, and that is all that would be measured.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**inherited, **ours, **contestant.environment}
     start = time.perf_counter()
     try:
         done = subprocess.run(

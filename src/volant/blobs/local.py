@@ -1,11 +1,11 @@
 """A blob store in a folder: one file per content, sharded by the first two digits of its digest."""
 
 import contextlib
-import hashlib
 import os
 import secrets
 from pathlib import Path
 
+from volant.kit.digests import blake2b
 from volant.model.errors import BlobCorruptError, BlobError, BlobMissingError
 from volant.model.payloads import Blob
 
@@ -72,7 +72,7 @@ class LocalBlobs:
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=_DIGEST_SIZE).hexdigest()
+    return blake2b(data, digest_size=_DIGEST_SIZE).hexdigest()
 
 
 def _write_whole(path: Path, data: bytes, *, root: Path) -> None:

@@ -1,12 +1,12 @@
 """Where the user's code lives and what it is: all that another interpreter needs to find it as this one did."""
 
-import hashlib
 import importlib.machinery
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
+from volant.kit.digests import blake2b
 from volant.model.code import CodeSource
 
 _MAIN = "__main__"
@@ -61,7 +61,7 @@ class UserCodeDigest:
 
     def digest(self) -> str:
         """Hex BLAKE2b over names and contents, whatever the order of the imports was."""
-        total = hashlib.blake2b(digest_size=32)
+        total = blake2b(digest_size=32)
         for name, file in sorted(set(self.files())):
             content = self._content(file)
             if content is not None:
@@ -91,7 +91,7 @@ class UserCodeDigest:
             known = self._digests.get(file)
             if known is None or known[0] != stamp:
                 with open(file, "rb") as opened:
-                    known = (stamp, hashlib.blake2b(opened.read(), digest_size=32).digest())
+                    known = (stamp, blake2b(opened.read(), digest_size=32).digest())
                 self._digests[file] = known
         except OSError:
             return None

@@ -1,6 +1,5 @@
 """A task and its arguments become a submission; whatever is wrong with them is said before anything is sent."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ import msgspec
 
 from volant.authoring.task import Task
 from volant.bundle.code import describe_code
+from volant.kit.digests import blake2b
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions, SubmitRun
 from volant.model.ids import SpecDigest
@@ -68,7 +68,7 @@ def prepare(
     spec = task.spec()
     body = msgspec.msgpack.encode(spec)
     return Prepared(
-        spec=SpecDigest(hashlib.blake2b(body, digest_size=32).hexdigest()),
+        spec=SpecDigest(blake2b(body, digest_size=32).hexdigest()),
         spec_body=body,
         inputs=inputs.data,
         inputs_digest=inputs.digest,

@@ -1,6 +1,5 @@
 """A run that this engine executes: its rules, and what it needs to start attempts."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 
@@ -9,6 +8,7 @@ import msgspec
 from volant.decide.placement import Request
 from volant.decide.run_machine import RunMachine
 from volant.kit.clock import Timer
+from volant.kit.digests import blake2b
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
 from volant.model.ids import ActionId, RunId, SpecDigest
@@ -142,7 +142,7 @@ class LiveRun:
             variables.setdefault(name, str(threads))
         variables.update(spec.env_vars)
         variables.update(self.options.env_vars)
-        digest = hashlib.blake2b(
+        digest = blake2b(
             msgspec.msgpack.encode([msgspec.to_builtins(self.code), sorted(variables.items())]), digest_size=16
         ).hexdigest()
         found = Environment(digest=digest, variables=variables)

@@ -6,10 +6,11 @@ did not start may see differently.
 """
 
 import contextlib
-import hashlib
 import os
 import stat
 from pathlib import Path
+
+from volant.kit.digests import blake2b
 
 _SOCKET_PATH_BYTES = 100
 """The kernel's limit is 108 on Linux, 104 on macOS, with the closing zero."""
@@ -26,7 +27,7 @@ def socket_path(home: Path) -> Path:
     path = home / "engine.sock"
     if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
         return path
-    digest = hashlib.blake2b(os.fsencode(home), digest_size=12).hexdigest()
+    digest = blake2b(os.fsencode(home), digest_size=12).hexdigest()
     return Path(_SHORT_FOLDER, f"volant-{os.getuid()}", f"{digest}.sock")
 
 

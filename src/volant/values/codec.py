@@ -11,11 +11,11 @@ Laws, for one annotation:
 
 from collections.abc import Callable
 from functools import partial
-from hashlib import blake2b
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from volant.kit.digests import blake2b
 from volant.model.errors import ArgumentError, ValueCodecError
 from volant.values.cycles import find_cycle
 from volant.values.planning import Planner

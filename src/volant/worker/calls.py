@@ -4,7 +4,6 @@ One `Line` leads to the engine; it may serve several attempts of this process. W
 answer to `Line.hear`, which hands it to the one who waits: a loop's inbox, or a blocked thread.
 """
 
-import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from volant.kit.digests import blake2b
 from volant.model.ids import AttemptKey, CallId, SpecDigest
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
@@ -117,7 +117,7 @@ class Line:
         if known is not None and known[0] is spec:
             return known[1]
         body = _encode_spec(spec)
-        digest = SpecDigest(hashlib.blake2b(body, digest_size=32).hexdigest())
+        digest = SpecDigest(blake2b(body, digest_size=32).hexdigest())
         if digest not in self._told_specs:
             self._told_specs.add(digest)
             self._outbox.append(SpecKnown(spec=digest, body=body))

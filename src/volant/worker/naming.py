@@ -1,8 +1,8 @@
 """The names of actions, which follow from who asks for what, how often: see DESIGN.md, section 5."""
 
-import hashlib
 import threading
 
+from volant.kit.digests import blake2b
 from volant.model.ids import ActionId
 
 UNDIGESTABLE = "undigestable"
@@ -12,7 +12,7 @@ UNDIGESTABLE = "undigestable"
 def child_id(parent: ActionId, task: str, digest: str | None, occurrence: int) -> ActionId:
     """The id of the action that *parent* asks for; *occurrence* counts equal calls from 0."""
     named = f"{parent}\0{task}\0{digest or UNDIGESTABLE}\0{occurrence}"
-    return ActionId(hashlib.blake2b(named.encode(), digest_size=16).hexdigest())
+    return ActionId(blake2b(named.encode(), digest_size=16).hexdigest())
 
 
 class ActionNames:
