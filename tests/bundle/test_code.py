@@ -99,6 +99,22 @@ def test_a_module_that_was_started_by_name_has_its_package(tmp_path: Path) -> No
     assert code.main_package == "pkg"
 
 
+def test_a_script_without_tasks_is_named_for_values_that_it_defines(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "from volant.bundle.code import describe_code\ncode = describe_code([])\n"
+        "print(code.main_script, code.main_is_imported)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": PACKAGE_ROOT},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{tmp_path / 'script.py'} False\n"
+
+
 def test_a_program_without_a_file_has_no_script(tmp_path: Path) -> None:
     assert described_by(tmp_path, "", "-").main_script is None
 

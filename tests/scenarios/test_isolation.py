@@ -53,6 +53,7 @@ HOSTILE = {
     "prints to closed": ("sys.stdout.close(); sys.stderr.close(); return 7", "7"),
     "cwd": ("os.chdir('/'); return 7", "7"),
     "signal handlers": ("[signal.signal(s, signal.SIG_IGN) for s in (15, 2, 1, 17)]; return 7", "7"),
+    "signals its parent": ("[os.kill(os.getppid(), s) for s in (15, 2, 1)]; await asyncio.sleep(0.1); return 7", "7"),
     "environment": ("os.environ.clear(); return 7", "7"),
     "daemon": ("subprocess.Popen(['sleep', '1000'], start_new_session=True); return 7", "7"),
     "forks and leaves": (

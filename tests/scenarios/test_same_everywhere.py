@@ -105,6 +105,48 @@ def test_instances_of_a_scripts_own_classes_stay_instances_of_them(user: User) -
     assert output(user.volant("run", str(user.folder / "plain.py"), "main", "-o", "json")) == 4
 
 
+def test_what_a_script_defines_can_be_given_to_a_task_of_an_imported_module(user: User) -> None:
+    user.write(
+        "applying.py",
+        """
+        from collections.abc import Callable
+        from typing import Any
+        import volant
+
+        env = volant.TaskEnvironment(name="applying")
+
+        @env.task
+        async def apply(function: Callable[[int], int], number: int) -> int:
+            return function(number)
+
+        @env.task
+        async def echo(value: Any) -> Any:
+            return value
+        """,
+    )
+    done = user.python(
+        """
+        import json
+        from dataclasses import dataclass
+        import volant
+        from applying import apply, echo
+
+        @dataclass
+        class Point:
+            x: int
+
+        def double(number: int) -> int:
+            return number * 2
+
+        if __name__ == "__main__":
+            (doubled,) = volant.run(apply, double, 21).outputs()
+            (point,) = volant.run(echo, Point(x=3)).outputs()
+            print(json.dumps([doubled, type(point) is Point, point.x]))
+        """
+    )
+    assert result(done) == [42, True, 3]
+
+
 def test_tasks_in_a_function_body_share_the_classes_of_their_script(user: User) -> None:
     body = textwrap.indent(TASKS, "    ")
     script = f"{CLASSES}\ndef build():{body}\n    return main, more\n\nmain, later = build()\n{RUN}"

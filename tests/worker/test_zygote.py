@@ -289,11 +289,15 @@ class TestLeftovers:
         assert engine.process.wait(60) == 0
         assert not any(is_alive(pid) for pid in pids)
 
-    def test_sigterm_ends_a_zygote_in_order(self, new_engine: NewEngine) -> None:
+    def test_signals_that_a_fork_may_send_to_its_parent_do_not_end_a_zygote(self, new_engine: NewEngine) -> None:
         engine = new_engine()
         worker = engine.fork(user_tasks.sleeps, seconds=600)
         pid = worker.pid
-        engine.process.terminate()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            engine.process.send_signal(number)
+        # It forks on, and heeds its engine.
+        assert isinstance(engine.fork(user_tasks.sleeps, seconds=0).outcome(), Succeeded)
+        engine.peer.say(LeaveZygote())
         assert engine.process.wait(60) == 0
         assert not is_alive(pid)
 

@@ -23,7 +23,9 @@ def describe_code(modules: Iterable[str]) -> CodeSource:
             they hold travels by value.
     """
     named = list(dict.fromkeys(modules))
-    script, package = _main_script() if _MAIN in named else (None, "")
+    script, package = _main_script()
+    if _MAIN not in named and script is not None and not _is_users_script(script):
+        script, package = None, ""
     importable: list[str] = []
     files: list[tuple[str, str]] = []
     for name in named:
@@ -40,6 +42,7 @@ def describe_code(modules: Iterable[str]) -> CodeSource:
         sys_path=tuple(os.path.abspath(entry) for entry in sys.path),
         cwd=os.getcwd(),
         main_script=script,
+        main_is_imported=_MAIN in named,
         main_package=package,
         modules=tuple(importable),
         module_files=tuple(files),
@@ -73,10 +76,11 @@ class UserCodeDigest:
         """The user's modules that are loaded, and their files."""
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
-            if isinstance(file, str) and self._belongs_to_user(file):
+            if isinstance(file, str) and self.belongs_to_user(file):
                 yield name, file
 
-    def _belongs_to_user(self, file: str) -> bool:
+    def belongs_to_user(self, file: str) -> bool:
+        """Whether a file is neither the standard library's, nor ours, nor installed."""
         known = self._is_users.get(file)
         if known is None:
             path = os.path.abspath(file)
@@ -114,6 +118,11 @@ def _main_script() -> tuple[str | None, str]:
     if file is None or not os.path.isfile(file):
         return None, ""
     return os.path.abspath(file), getattr(main, "__package__", None) or ""
+
+
+def _is_users_script(script: str) -> bool:
+    """Whether it is not a command that was installed beside the interpreter, such as ours or pytest."""
+    return user_code_digest.belongs_to_user(script) and os.path.dirname(script) != os.path.dirname(sys.executable)
 
 
 def _file_of(module: ModuleType | None) -> str | None:

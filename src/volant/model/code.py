@@ -13,7 +13,10 @@ class CodeSource(msgspec.Struct, frozen=True, kw_only=True):
     sys_path: tuple[str, ...]
     cwd: str
     main_script: str | None = None
-    """The script that is `__main__`; None when the root task lives in an importable module or travels by value."""
+    """The user's script that is `__main__` in the client; None where `__main__` is no file, or none of the user's."""
+    main_is_imported: bool = True
+    """Whether the script holds tasks, so that the zygote imports it. Otherwise a worker loads it when it is given a
+    value that names something in it."""
     main_package: str = ""
     """The package of `__main__`, where it was started by `python -m`."""
     modules: tuple[str, ...] = ()

@@ -7,6 +7,8 @@ name; they travel by value.
 
 import importlib
 import sys
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from volant.values.pickles import write_pickle
@@ -20,6 +22,19 @@ from volant.values.wire import (
     read_text,
     write_text,
 )
+
+
+class PendingModule(ModuleType):
+    """Stands for a module that is loaded when a value names something in it, and not before."""
+
+    def __init__(self, name: str, *, load: Callable[[], ModuleType]) -> None:
+        """*load* puts the module itself in the place of this one, and returns it."""
+        super().__init__(name)
+        self._load = load
+
+    def load(self) -> ModuleType:
+        """The module itself."""
+        return self._load()
 
 
 def name_of(thing: Any) -> str | None:
@@ -49,9 +64,9 @@ def resolve(name: str) -> Any:
     if not (colon and module_name and qualname):
         raise Misread(f"{name!r} is not a name of the form 'module:qualname'")
     module = sys.modules.get(module_name)
-    if module is None:
+    if module is None or isinstance(module, PendingModule):
         try:
-            module = importlib.import_module(module_name)
+            module = importlib.import_module(module_name) if module is None else module.load()
         except Exception as error:
             raise Misread(f"the module of {name!r} cannot be imported: {error}") from error
     found = _walk(module, qualname)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType, ModuleType
 
 import msgspec
@@ -23,6 +24,7 @@ from volant.model.code import CodeSource
 from volant.model.failures import Failure, FailureKind
 from volant.model.worker_protocol import PrepareZygote, ZygoteFailed
 from volant.values.failures import encode_exception
+from volant.values.references import PendingModule
 from volant.worker.randomness import Generators, GeneratorWatch
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -107,6 +109,14 @@ def enter_code(code: CodeSource) -> None:
     if code.main_script is None:
         # Not the zygote's own program: what the user's code finds there must be the same in every mode.
         sys.modules["__main__"] = ModuleType("__main__")
+    elif not code.main_is_imported:
+        load = partial(_load_main_when_asked, code.main_script, code.main_package)
+        sys.modules["__main__"] = PendingModule("__main__", load=load)
+
+
+def _load_main_when_asked(script: str, package: str) -> ModuleType:
+    with importing_for_worker():
+        return load_main(script, package=package)
 
 
 def import_code(order: PrepareZygote, *, imported: Callable[[str], None] = lambda _name: None) -> None:
@@ -120,7 +130,7 @@ def import_code(order: PrepareZygote, *, imported: Callable[[str], None] = lambd
             if name not in sys.modules:
                 load_file_as_module(path, name=name)
                 imported(name)
-        if order.code.main_script is not None:
+        if order.code.main_script is not None and order.code.main_is_imported:
             load_main(order.code.main_script, package=order.code.main_package)
             imported("__main__")
         for name in (*order.code.modules, *order.modules):

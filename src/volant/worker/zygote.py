@@ -156,12 +156,10 @@ class _Zygote:
     def _install_signals(self) -> None:
         self._wakeup, self._wakeup_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if _HAS_PIPE2 else _pipe()
         self._signals = SignalState.take(
-            {signal.SIGCHLD: _notice, signal.SIGTERM: self._asked_to_leave, signal.SIGINT: _notice},
+            # Its forks may signal their parent, and it is the parent of others too. It leaves with its engine.
+            dict.fromkeys((signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP), _notice),
             wakeup=self._wakeup_end,
         )
-
-    def _asked_to_leave(self, _number: int, _frame: FrameType | None) -> None:
-        self._is_leaving = True
 
     # One turn: wait, hear, fork, reap, say.
 
