@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -63,6 +63,9 @@ class LocalSession:
         future.add_done_callback(lambda _: self._count(-1))
         return _Pending(self, arguments, future)
 
+    def wait_for_any(self, calls: Sequence[PendingCall[Any]]) -> None:
+        wait([call.future for call in calls if isinstance(call, _Pending)], return_when=FIRST_COMPLETED)
+
     async def _execute_aio(self, task: Task[..., Any], arguments: dict[str, object], group: str | None) -> Any:
         self.calls.append(Call(task.name, arguments, group))
         self._count(1)
@@ -90,14 +93,17 @@ class _Pending:
     def __init__(self, session: LocalSession, arguments: dict[str, object], future: Future[Any]) -> None:
         self._session = session
         self._arguments = arguments
-        self._future = future
+        self.future = future
+
+    def done(self) -> bool:
+        return self.future.done()
 
     def result(self) -> Any:
-        return self._future.result()
+        return self.future.result()
 
     def cancel(self) -> None:
         self._session.cancelled.append(self._arguments)
-        self._future.cancel()
+        self.future.cancel()
 
 
 def _execute(task: Task[..., Any], arguments: dict[str, object]) -> Any:

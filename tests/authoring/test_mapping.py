@@ -63,6 +63,14 @@ def opens_when_all_are_there(n: int) -> int:
     return n
 
 
+@ENV.task
+def first_waits_for_last(n: int) -> int:
+    gates[n].set()
+    if n == 0:
+        assert gates[len(gates) - 1].wait(60)
+    return n
+
+
 async def _all(results: Any) -> list[Any]:
     return [result async for result in results]
 
@@ -116,6 +124,13 @@ def test_a_slow_call_does_not_hold_back_later_ones_of_async_code(session: LocalS
 
     assert asyncio.run(parent()) == [1, 0, 0, 0, 0]
     assert session.cancelled == [{"n": 1}]
+
+
+def test_a_slow_call_does_not_hold_back_later_ones_of_sync_code(session: LocalSession) -> None:
+    gates.clear()
+    gates.update({n: threading.Event() for n in range(5)})
+    assert list(volant_map(first_waits_for_last, range(5), concurrency=2)) == [0, 1, 2, 3, 4]
+    assert session.most_at_once == 2
 
 
 def test_inputs_are_taken_as_they_are_needed(session: LocalSession) -> None:

@@ -96,3 +96,29 @@ def test_cpu_bound_tasks_run_as_many_at_a_time_as_there_are_cores(user: User) ->
     most = result(user.python(HEAD + body + SHOW, name="burners.py"))
     assert isinstance(most, int)
     assert most <= cores + 1
+
+
+def test_a_slow_call_of_a_blocking_map_does_not_hold_back_later_ones(user: User) -> None:
+    body = """
+    @env.task
+    def step(n: int, folder: str) -> int:
+        # The first ends when the last has begun, which with two at a time means that those between have ended.
+        pathlib.Path(folder, str(n)).touch()
+        while n == 0 and not pathlib.Path(folder, "5").exists():
+            time.sleep(0.01)
+        return n
+
+    @env.task
+    def main() -> list[int]:
+        folder = tempfile.mkdtemp()
+        numbers = range(6)
+        return list(volant.map(step, numbers, [folder] * 6, concurrency=2, return_exceptions=False))
+    """
+    assert result(user.python("    import pathlib, tempfile" + HEAD + body + SHOW, name="window.py")) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]

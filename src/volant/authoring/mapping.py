@@ -262,14 +262,19 @@ def _unwrapped(mapped: object) -> tuple[Task[..., Any], tuple[Any, ...], dict[st
 
 
 def _in_order(plan: _Plan, session: Session) -> Generator[Any]:
-    waiting: deque[PendingCall[Any] | Exception] = deque()
+    window = _Window(plan, session)
+    waiting = window.waiting
     try:
         while True:
-            _start_more(plan, session, waiting)
+            window.start_more()
             if not waiting:
                 return
             # It stays in the queue while it is waited for: an interrupt must cancel it too.
-            result = _outcome(plan, waiting[0])
+            first = waiting[0]
+            while plan.concurrency and not isinstance(first, Exception) and not first.done():
+                session.wait_for_any(window.running)
+                window.start_more()
+            result = _outcome(plan, first)
             waiting.popleft()
             yield result
     finally:
@@ -278,16 +283,34 @@ def _in_order(plan: _Plan, session: Session) -> Generator[Any]:
                 call.cancel()
 
 
-def _start_more(plan: _Plan, session: Session, waiting: deque[PendingCall[Any] | Exception]) -> None:
-    while plan.has_room(len(waiting)):
-        call = next(plan.calls, None)
-        if call is None:
-            return
-        arguments = plan.task.prepare(session, *call)
-        try:
-            waiting.append(session.start_call(plan.task, arguments, group=plan.group))
-        except Exception as error:  # noqa: BLE001 - it is this input's outcome
-            waiting.append(error)
+class _Window:
+    """The calls that a blocking map has started: those whose results are wanted, and those under way."""
+
+    def __init__(self, plan: _Plan, session: Session) -> None:
+        self._plan = plan
+        self._session = session
+        self.waiting: deque[PendingCall[Any] | Exception] = deque()
+        """In the order of the inputs."""
+        self.running: list[PendingCall[Any]] = []
+        """At most `concurrency`; not kept where there is no bound."""
+
+    def start_more(self) -> None:
+        """Start as many calls as there is room for."""
+        plan = self._plan
+        self.running = [call for call in self.running if not call.done()]
+        while plan.has_room(len(self.running)):
+            call = next(plan.calls, None)
+            if call is None:
+                return
+            arguments = plan.task.prepare(self._session, *call)
+            try:
+                started = self._session.start_call(plan.task, arguments, group=plan.group)
+            except Exception as error:  # noqa: BLE001 - it is this input's outcome
+                self.waiting.append(error)
+                continue
+            self.waiting.append(started)
+            if plan.concurrency:
+                self.running.append(started)
 
 
 def _outcome(plan: _Plan, call: PendingCall[Any] | Exception) -> Any:

@@ -4,7 +4,7 @@ The product's one `ContextVar` lives here. A worker that runs a single action al
 because threads that user code starts by itself do not inherit the context.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextvars import ContextVar, Token
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -42,6 +42,10 @@ class RunningInfo(msgspec.Struct, frozen=True, kw_only=True):
 class PendingCall(Protocol[R_co]):
     """A call that was started and not yet waited for."""
 
+    def done(self) -> bool:
+        """Whether `result` would not block."""
+        ...
+
     def result(self) -> R_co:
         """Block this thread until the call has its outcome; return or raise it. Cheap when it is there already."""
         ...
@@ -75,6 +79,10 @@ class Session(Protocol):
 
     def start_call(self, task: "Task[..., R]", arguments: dict[str, object], *, group: str | None) -> PendingCall[R]:
         """For sync code that starts several: submit, and return at once."""
+        ...
+
+    def wait_for_any(self, calls: Sequence[PendingCall[Any]]) -> None:
+        """For sync code: block this thread until one of the calls is done. They were started here, and are not none."""
         ...
 
 

@@ -471,5 +471,4 @@ class Engine:
             environment=environment.digest,
             label=known.spec.environment,
             log=live.log_path(action.id, attempt) or "",
-            grace=live.options.grace_period,
         )

@@ -116,7 +116,7 @@ class Zygote:
             theirs.close()
         self._connection = FramedSocket(ours, on_frames=self._heard, on_end=self._disconnected)
         self._burial: asyncio.Task[None] | None = None
-        self._say(PrepareZygote(code=order.code, modules=order.code.modules, grace_period=order.grace))
+        self._say(PrepareZygote(code=order.code, modules=order.code.modules))
 
     @property
     def pid(self) -> int:

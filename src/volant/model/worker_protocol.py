@@ -165,8 +165,6 @@ class PrepareZygote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, 
     code: CodeSource
     modules: tuple[str, ...] = ()
     """Modules to import before the first fork, beside those of *code*."""
-    grace_period: float = 5.0
-    """Seconds between SIGTERM and SIGKILL."""
 
 
 class ForkWorker(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="fork"):

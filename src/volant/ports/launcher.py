@@ -26,8 +26,6 @@ class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The environment's name, for people."""
     log: str
     """Absolute path of the file that captures what the attempt prints."""
-    grace: float
-    """Seconds between SIGTERM and SIGKILL."""
 
 
 class LauncherEvents(Protocol):

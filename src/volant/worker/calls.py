@@ -68,6 +68,11 @@ class Caller:
         """Whether the attempt has ended, while what it left behind in this process goes on."""
 
 
+def has_answer(calls: Sequence[Call]) -> bool:
+    """Whether the answer to one of them was taken in."""
+    return any(call.answer is not None for call in calls)
+
+
 class Host(Protocol):
     """The process around a session: it knows how to wait."""
 
@@ -77,8 +82,8 @@ class Host(Protocol):
         """Resolve *future*, which belongs to the running loop, when the answer to *call* was taken in."""
         ...
 
-    def wait(self, call: Call) -> None:
-        """Block this thread until the answer to *call* was taken in."""
+    def wait(self, *calls: Call) -> None:
+        """Block this thread until the answer to one of *calls*, of one caller, was taken in."""
         ...
 
 

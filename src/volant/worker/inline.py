@@ -36,7 +36,7 @@ from volant.model.worker_protocol import (
 )
 from volant.ports.blobs import Blobs
 from volant.worker.attempt import Attempt, KnownTasks
-from volant.worker.calls import Call, Caller, Line, Settable
+from volant.worker.calls import Call, Caller, Line, Settable, has_answer
 from volant.worker.failing import AttemptFailure, failure_of
 from volant.worker.loops import LoopInbox
 
@@ -112,15 +112,16 @@ class InlineHost:
         call.deliver = inbox.deliver
         inbox.touch(call.caller)
 
-    def wait(self, call: Call) -> None:
-        self.line.say_waiting(call.caller)
+    def wait(self, *calls: Call) -> None:
+        self.line.say_waiting(calls[0].caller)
         self.line.flush()
         if threading.get_ident() == self._thread:
-            self._turn_until(call)
+            self._turn_until(calls)
             return
         answered = threading.Event()
-        call.wake = answered.set
-        if call.answer is None:
+        for call in calls:
+            call.wake = answered.set
+        if not has_answer(calls):
             answered.wait()
 
     # Attempts
@@ -239,13 +240,13 @@ class InlineHost:
             while len(ready) < expected:
                 self._loop.call_soon(_nothing)
 
-    def _turn_until(self, call: Call) -> None:
+    def _turn_until(self, calls: Sequence[Call]) -> None:
         waiting = self._stack[-1]
         loop: Any = self._loop
         asyncio._set_running_loop(self._loop)
         try:
             self._loop.call_soon(self._run_queued)
-            while call.answer is None:
+            while not has_answer(calls):
                 if waiting.is_ended:
                     raise asyncio.CancelledError(_ABORTED)
                 loop._run_once()

@@ -29,7 +29,7 @@ from volant.model.worker_protocol import (
 )
 from volant.ports.blobs import Blobs
 from volant.worker.attempt import Attempt, KnownTasks
-from volant.worker.calls import Call, Caller, Line, Settable
+from volant.worker.calls import Call, Caller, Line, Settable, has_answer
 from volant.worker.failing import AttemptFailure, system_failure_of
 from volant.worker.loops import LoopInbox, WorkerLoop
 from volant.worker.preparing import Preparation, import_code, import_failure
@@ -123,27 +123,28 @@ class WorkerProcess:
         inbox.touch(call.caller)
         self._read_in_thread()
 
-    def wait(self, call: Call) -> None:
+    def wait(self, *calls: Call) -> None:
         if threading.get_ident() == self._main and not self._thread_reads:
-            self._wait_reading(call)
+            self._wait_reading(calls)
             return
         answered = threading.Event()
-        call.wake = answered.set
-        if call.answer is not None:
+        for call in calls:
+            call.wake = answered.set
+        if has_answer(calls):
             return
-        self.line.say_waiting(call.caller)
+        self.line.say_waiting(calls[0].caller)
         self.line.flush()
         self._read_in_thread()
         answered.wait()
 
-    def _wait_reading(self, call: Call) -> None:
-        self.line.say_waiting(call.caller)
+    def _wait_reading(self, calls: Sequence[Call]) -> None:
+        self.line.say_waiting(calls[0].caller)
         self.line.flush()
         if not self.begin_wait():
-            self.wait(call)
+            self.wait(*calls)
             return
         try:
-            while call.answer is None:
+            while not has_answer(calls):
                 self.read()
         finally:
             self.end_wait()

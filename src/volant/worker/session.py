@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, assert_never
 
 from volant.authoring.session import PendingCall, RunningInfo
@@ -24,7 +24,7 @@ from volant.model.worker_protocol import (
 from volant.ports.blobs import Blobs
 from volant.values.codec import Encoded
 from volant.values.failures import decode_exception
-from volant.worker.calls import Call, Caller, Host
+from volant.worker.calls import Call, Caller, Host, has_answer
 from volant.worker.naming import ActionNames
 
 R = TypeVar("R")
@@ -70,6 +70,11 @@ class AttemptSession:
         call = self._begin(task, arguments, group)
         self.wait_for(call)
         return self.result_of(task, call)
+
+    def wait_for_any(self, calls: Sequence[PendingCall[Any]]) -> None:
+        pending = [each.call for each in calls if isinstance(each, _Pending)]
+        if not has_answer(pending):
+            self._host.wait(*pending)
 
     def start_call(self, task: Task[..., R], arguments: dict[str, object], *, group: str | None) -> PendingCall[R]:
         call = self._begin(task, arguments, group)
@@ -232,14 +237,17 @@ class _Pending(PendingCall[R]):
     def __init__(self, session: AttemptSession, task: Task[..., R], call: Call) -> None:
         self._session = session
         self._task = task
-        self._call = call
+        self.call = call
+
+    def done(self) -> bool:
+        return self.call.answer is not None
 
     def result(self) -> R:
-        self._session.wait_for(self._call)
-        return self._session.result_of(self._task, self._call)
+        self._session.wait_for(self.call)
+        return self._session.result_of(self._task, self.call)
 
     def cancel(self) -> None:
-        self._session.cancel(self._call)
+        self._session.cancel(self.call)
 
 
 def _info(start: StartAttempt, spec: ActionSpec) -> RunningInfo:
