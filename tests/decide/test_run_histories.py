@@ -22,6 +22,7 @@ from volant.decide.commands import (
 )
 from volant.decide.live import Earlier, Stage
 from volant.decide.placement import Capacity, Placement, Request
+from volant.decide.restoring import Past
 from volant.decide.run_machine import RunMachine
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
@@ -72,7 +73,8 @@ class Worker:
 class World:
     """Plays engine, journal, launcher and workers to a machine and its placement."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, crashes: bool = False) -> None:
+        self.crashes = crashes
         record = RunRecord(run=RUN, task="env.task", root=ROOT, phase=ActionPhase.QUEUED, created_at=T0)
         self.machine = RunMachine(record, host="here")
         self.placement = Placement(Capacity(cpu=2000, memory=0, processes=6))
@@ -95,6 +97,30 @@ class World:
                 spec=SPEC, spec_digest=SpecDigest("s"), inputs=Inline(data=b""), inputs_digest="d", now=T0
             )
         )
+
+    def crash(self) -> None:
+        """The engine and all it had started are gone; the next one has what was committed, and nothing else."""
+        if self.run is None or self.run.phase.is_final:
+            return
+        unfinished = tuple(record for record in self.actions.values() if not record.phase.is_final)
+        parents = {record.parent for record in unfinished}
+        newest = {action: record for (action, _), record in sorted(self.attempts.items(), key=lambda item: item[0])}
+        past = Past(
+            root=self.actions[ROOT],
+            unfinished=unfinished,
+            ended_parents=tuple(self.actions[a] for a in self.actions if a in parents and self.actions[a].phase.is_final),
+            attempts=newest,
+            specs={SpecDigest("s"): SPEC},
+            seq=len(self.changes),
+        )
+        self.machine = RunMachine(self.run, host="here")
+        self.placement = Placement(Capacity(cpu=2000, memory=0, processes=6))
+        for forgotten in (self.places, self.queued, self.workers, self.timers):
+            forgotten.clear()
+        self.after.clear()
+        self.reads.clear()
+        self.admitted = set(self.attempts)
+        self.take(self.machine.restore(past, self.now))
 
     # The engine's part
 
@@ -221,6 +247,8 @@ class World:
             moves.append((5, lambda: self.leave(random.choice(ended), 15)))
         if self.machine.actions:
             moves.append((1, lambda: self.abort_some(random)))
+        if self.crashes:
+            moves.append((1, self.crash))
         _, move = random.choices(moves, [weight for weight, _ in moves])[0]
         move()
 
@@ -389,9 +417,9 @@ class World:
 
 
 @settings(max_examples=400, deadline=None)
-@given(seed=st.integers(0, 1 << 32), steps=st.integers(20, 400))
-def test_every_history_of_a_run_adds_up_and_comes_to_an_end(seed: int, steps: int) -> None:
-    world = World()
+@given(seed=st.integers(0, 1 << 32), steps=st.integers(20, 400), crashes=st.booleans())
+def test_every_history_of_a_run_adds_up_and_comes_to_an_end(seed: int, steps: int, crashes: bool) -> None:
+    world = World(crashes=crashes)
     random = Random(seed)
     for _ in range(steps):
         world.step(random)

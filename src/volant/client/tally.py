@@ -111,7 +111,7 @@ class Tally:
 
     def _take(self, change: Change) -> None:
         match change.kind:
-            case ChangeKind.RUN_CREATED | ChangeKind.WARNING:
+            case ChangeKind.RUN_CREATED | ChangeKind.RUN_RESUMED | ChangeKind.WARNING:
                 pass
             case ChangeKind.RUN_ENDED:
                 self.phase = change.phase

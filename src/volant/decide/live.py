@@ -181,6 +181,7 @@ class LiveAction:
         "earlier",
         "ended_at",
         "failure",
+        "forgiven",
         "group",
         "id",
         "inputs",
@@ -228,6 +229,8 @@ class LiveAction:
         self.attempts = 0
         self.user_failures = 0
         self.lost = 0
+        self.forgiven = 0
+        """Losses that do not count against its budget any more."""
         self.started_at: datetime | None = None
         self.ended_at: datetime | None = None
         self.outcome_seq: int | None = None
@@ -257,7 +260,7 @@ class LiveAction:
     def spent(self) -> tuple[int, int]:
         """The user's failures and the losses that count against its budgets."""
         if self.earlier is None:
-            return self.user_failures, self.lost
+            return self.user_failures, self.lost - self.forgiven
         return self.user_failures - self.earlier.user_failures, self.lost - self.earlier.lost
 
     def record(self, run: RunId) -> ActionRecord:

@@ -27,6 +27,7 @@ from volant.decide.commands import (
 from volant.decide.exits import failure_of
 from volant.decide.live import AbortCause, Earlier, LiveAction, LiveAttempt, Stage, outcome_of
 from volant.decide.replay import Replay
+from volant.decide.restoring import Past, revive
 from volant.decide.retrying import RunAgain, after_failure
 from volant.decide.unwritten import Drained, Unwritten
 from volant.model.exits import Exit
@@ -75,6 +76,29 @@ class RunMachine:
         )
         self.root = root
         return self._add(root, now)
+
+    def restore(self, past: Past, now: datetime) -> list[Command]:
+        """The engine that executed the run is gone, and so is everything that it had started: go on from the rows.
+
+        To be called first, and once, in place of `create`.
+        """
+        self.root, revived = revive(past, now)
+        self.outcome = outcome_of(past.root)
+        self._unwritten.continue_after(past.seq)
+        self._unwritten.run(self.record)
+        self._unwritten.change(ChangeKind.RUN_RESUMED, self.record.phase, now)
+        for each in revived:
+            self.actions[each.live.id] = each.live
+            if each.lost is not None:
+                self._lost_with_engine(each.live, each.lost, now)
+        commands: list[Command] = []
+        for each in revived:
+            live = each.live
+            if each.is_orphan:
+                commands += self._abort(live, "its parent has ended", AbortCause.PARENT, now)
+            elif live.abort_reason is None:
+                commands += self._queue_again(live, now)
+        return commands + self._check_end(now)
 
     def abort(self, action: ActionId | None, reason: str, now: datetime) -> list[Command]:
         """Somebody asked for the end of the run, or of one action and all below it."""
@@ -220,6 +244,8 @@ class RunMachine:
             return [Tell(key, CallRefused(call=call.call, error="RunAbortedError", message=reason))]
         if self._speaking(key) is None:
             return []
+        # What it calls must not be in the journal before it is itself.
+        self._begin(parent, attempt, now)
         commands = self.working(key)
         attempt.calls[call.call] = call.action
         live = self.actions.get(call.action)
@@ -404,6 +430,8 @@ class RunMachine:
         live.stage = Stage.FINISHED
         if isinstance(decision, RunAgain):
             live.not_before = decision.at
+            # With its counts: another engine may have to go on from here.
+            self._unwritten.action(live)
             self._unwritten.attempt(live, attempt)
             self._unwritten.change(
                 ChangeKind.ATTEMPT_ENDED, ActionPhase.FAILED, now, live=live, message=_first_line(failure)
@@ -419,6 +447,10 @@ class RunMachine:
         attempt.held.clear()
         attempt.earlier.clear()
         attempt.replay = None
+        return self._queue_again(live, now)
+
+    def _queue_again(self, live: LiveAction, now: datetime) -> list[Command]:
+        """Another attempt, when its time has come."""
         at = live.not_before
         if at is not None and at > now:
             live.stage = Stage.BACKING_OFF
@@ -426,6 +458,13 @@ class RunMachine:
             self._unwritten.action(live)
             return [WakeAt(live.id, at)]
         return self._enqueue(live, now)
+
+    def _lost_with_engine(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> None:
+        live.attempt = attempt
+        self._unwritten.attempt(live, attempt)
+        message = "" if attempt.failure is None else _first_line(attempt.failure)
+        self._unwritten.change(ChangeKind.ATTEMPT_ENDED, attempt.phase, now, live=live, message=message)
+        live.attempt = None
 
     def _settle(self, live: LiveAction, outcome: Outcome, now: datetime) -> list[Command]:
         """The action has its outcome; what still runs below it is aborted."""
@@ -453,6 +492,9 @@ class RunMachine:
         message = "" if live.failure is None else _first_line(live.failure)
         live.outcome_seq = self._unwritten.change(ChangeKind.ACTION_ENDED, live.phase, now, live=live, message=message)
         self._unwritten.action(live)
+        if live.attempt is not None:
+            # Its process may be gone only when this engine is too.
+            self._unwritten.attempt(live, live.attempt)
         del self.actions[live.id]
         if live.parent is not None:
             del live.parent.children[live.id]

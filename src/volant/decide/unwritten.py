@@ -32,6 +32,10 @@ class Unwritten:
         self._attempts: dict[tuple[ActionId, int], LiveAttempt] = {}
         self._changes: list[Change] = []
 
+    def continue_after(self, seq: int) -> None:
+        """The feed has entries already; this is the place of the last."""
+        self._seq = seq
+
     def __bool__(self) -> bool:
         return bool(self._changes or self._actions or self._attempts or self._record)
 

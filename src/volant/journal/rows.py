@@ -41,6 +41,7 @@ KIND_CODES: Mapping[ChangeKind, int] = {
     ChangeKind.ATTEMPT_ENDED: 6,
     ChangeKind.WAITING: 7,
     ChangeKind.WARNING: 8,
+    ChangeKind.RUN_RESUMED: 9,
 }
 _KINDS = {code: kind for kind, code in KIND_CODES.items()}
 

@@ -107,6 +107,7 @@ class ChangeKind(StrEnum):
     ATTEMPT_ENDED = "attempt ended"
     WAITING = "waiting"
     WARNING = "warning"
+    RUN_RESUMED = "run resumed"
 
 
 class Change(Record, frozen=True, kw_only=True, omit_defaults=True):
