@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from volant import errors as errors
     from volant.api.initializing import init as init
     from volant.api.initializing import init_from_config as init_from_config
+    from volant.api.resuming import resume as resume
     from volant.api.running import run as run
     from volant.api.running import with_runcontext as with_runcontext
     from volant.api.runs import Run as Run
@@ -98,6 +99,7 @@ _HOMES = {
     "logger": "volant.kit.logs",
     "map": "volant.authoring.mapping",
     "register_plugin": "volant.authoring.plugins",
+    "resume": "volant.api.resuming",
     "run": "volant.api.running",
     "with_runcontext": "volant.api.running",
 }
@@ -147,6 +149,7 @@ __all__ = [
     "logger",
     "map",
     "register_plugin",
+    "resume",
     "run",
     "with_runcontext",
 ]

@@ -105,10 +105,11 @@ class World:
         unfinished = tuple(record for record in self.actions.values() if not record.phase.is_final)
         parents = {record.parent for record in unfinished}
         newest = {action: record for (action, _), record in sorted(self.attempts.items(), key=lambda item: item[0])}
+        ended = [record for record in self.actions.values() if record.phase.is_final]
         past = Past(
             root=self.actions[ROOT],
             unfinished=unfinished,
-            ended_parents=tuple(self.actions[a] for a in self.actions if a in parents and self.actions[a].phase.is_final),
+            ended_parents=tuple(record for record in ended if record.action in parents),
             attempts=newest,
             specs={SpecDigest("s"): SPEC},
             seq=len(self.changes),

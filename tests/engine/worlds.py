@@ -71,6 +71,7 @@ class World:
                 inline=partial(_inline, self.engine),
                 status=_no_status,
                 stop=self.stopped.set,
+                until_gone=_at_once,
                 home=str(folder),
                 blobs="file:///nowhere",
                 version="1",
@@ -224,6 +225,10 @@ def play(
 def _inline(events: LauncherEvents, send: Callable[[tuple[EngineToWorker, ...]], None], pid: int) -> InlineClient:
     launcher = InlineLauncher(events=events, send=send, pid=pid)
     return InlineClient(launcher=launcher, heard=launcher.heard, gone=launcher.client_gone)
+
+
+async def _at_once(_engine: str) -> None:
+    return
 
 
 def _no_status(request: int) -> EngineStatus:

@@ -24,6 +24,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "run": Entry("volant.cli.running", "Run a task of a Python file and wait for its result."),
     "attach": Entry("volant.cli.attaching", "Watch a run that is under way."),
+    "resume": Entry("volant.cli.resuming", "Go on with runs whose engine died."),
     "abort": Entry("volant.cli.aborting", "Abort a run."),
     "get": Entry("volant.cli.getting", "List runs, or show one."),
     "engine": Entry("volant.cli.engine", "Look at the engine of the home, or stop it."),

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NamedTuple
 
@@ -13,8 +13,11 @@ from volant.client.reporting import Reporter
 from volant.client.submission import Prepared, store_inputs
 from volant.client.watching import RunEnd, abort_when_left, watch_to_end
 from volant.model.control_protocol import ClientToEngine, RunAccepted
+from volant.model.ids import RunId
 from volant.model.records import RunRecord
 from volant.settings.tree import Mode
+
+_MOST_NAMES = 3
 
 
 class Executed(NamedTuple):
@@ -37,7 +40,7 @@ async def execute(client: Client, prepared: Prepared, *, wait: bool, mode: Mode)
             end = await _execute_inline(client, connection, prepared, reporter)
         elif wait:
             accepted = await _submit(client, connection, prepared, reporter, watch=True)
-            end = await _watch(client, connection, accepted, reporter)
+            end = await _watch(client, connection, accepted, reporter, goes_on=True)
         else:
             accepted = await _submit(client, connection, prepared, reporter, watch=False)
             return Executed(accepted, None)
@@ -55,7 +58,18 @@ async def _submit(
         client, connection, lambda number: prepared.request(number, inputs, watch=watch), reporter
     )
     reporter.accepted(accepted.run)
+    if accepted.interrupted:
+        reporter.notice(_interrupted(accepted.interrupted))
     return accepted.run
+
+
+def _interrupted(runs: Sequence[RunId]) -> str:
+    if len(runs) == 1:
+        return f"run {runs[0]} was interrupted when its engine died; 'volant resume {runs[0]}' goes on with it"
+    names = ", ".join(runs[:_MOST_NAMES]) + (", ..." if len(runs) > _MOST_NAMES else "")
+    return (
+        f"{len(runs)} runs were interrupted when their engine died ({names}); 'volant resume --all' goes on with them"
+    )
 
 
 async def _undivided(
@@ -71,9 +85,11 @@ async def _undivided(
         raise
 
 
-async def _watch(client: Client, connection: Connection, run: RunRecord, reporter: Reporter) -> RunEnd:
+async def _watch(
+    client: Client, connection: Connection, run: RunRecord, reporter: Reporter, *, goes_on: bool
+) -> RunEnd:
     try:
-        return await watch_to_end(client, connection, run.run, reporter, asked=True)
+        return await watch_to_end(client, connection, run.run, reporter, asked=True, goes_on=goes_on)
     except asyncio.CancelledError:
         await abort_when_left(client, connection, run.run, reporter)
         raise
@@ -86,7 +102,7 @@ async def _execute_inline(client: Client, connection: Connection, prepared: Prep
     try:
         with _interrupts:
             accepted = await _submit(client, connection, prepared, reporter, watch=True)
-            return await _watch(client, connection, accepted, reporter)
+            return await _watch(client, connection, accepted, reporter, goes_on=False)
     finally:
         await worker.close()
 

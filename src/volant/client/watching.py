@@ -6,14 +6,15 @@ from typing import NamedTuple
 from volant.client.client import Client
 from volant.client.connection import Connection
 from volant.client.reporting import Reporter
-from volant.model.control_protocol import AbortRun, Done, GetRun, RunDetails
+from volant.model.control_protocol import AbortRun, Done, GetRun, ResumeRun, RunAccepted, RunDetails
 from volant.model.errors import EngineGoneError, VolantError
 from volant.model.ids import RunId
-from volant.model.records import RunRecord
+from volant.model.records import ChangeKind, RunRecord
 from volant.model.worker_protocol import Outcome
+from volant.settings.loading import submission_environ
 
 _ENGINES = 3
-"""So many engines may go away one after another without a word about the run."""
+"""So many engines may go away one after another without finishing anything of the run."""
 
 
 class RunEnd(NamedTuple):
@@ -24,12 +25,21 @@ class RunEnd(NamedTuple):
 
 
 async def watch_to_end(
-    client: Client, connection: Connection, run: RunId, reporter: Reporter, *, asked: bool = False
+    client: Client,
+    connection: Connection,
+    run: RunId,
+    reporter: Reporter,
+    *,
+    asked: bool = False,
+    goes_on: bool = True,
 ) -> RunEnd:
     """Follow *run* until it has ended. *connection* stays open, or is replaced by others that are closed again.
 
+    When the engine dies, the next one is started and goes on with the run, unless *goes_on* is false.
+
     Raises:
-        EngineGoneError: the engine went away and the next one does not execute the run.
+        EngineGoneError: the engine went away and the next one does not execute the run, or engines die without
+            finishing anything.
     """
     seen = 0
     lost = 0
@@ -38,9 +48,10 @@ async def watch_to_end(
         while True:
             try:
                 async for events in (own or connection).watch(run, after=seen, asked=asked and own is None):
-                    lost = 0
                     if events.changes:
                         seen = events.changes[-1].seq
+                        if any(change.kind is ChangeKind.ACTION_ENDED for change in events.changes):
+                            lost = 0
                         reporter.changed(events.changes)
                     if events.ended is not None:
                         reporter.ended(events.ended, events.outcome)
@@ -51,7 +62,7 @@ async def watch_to_end(
                     raise
             if own is not None:
                 await own.close()
-            own = await _next_engine(client, run, reporter)
+            own = await _next_engine(client, run, reporter, goes_on=goes_on)
     finally:
         if own is not None:
             await own.close()
@@ -88,7 +99,7 @@ async def _abort_and_look(connection: Connection, run: RunId) -> RunRecord:
     return (await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)).run
 
 
-async def _next_engine(client: Client, run: RunId, reporter: Reporter) -> Connection:
+async def _next_engine(client: Client, run: RunId, reporter: Reporter, *, goes_on: bool) -> Connection:
     """The connection to go on with, if there is anything to go on with."""
     reporter.notice("the engine went away; asking the next one")
     connection = await client.connect()
@@ -96,9 +107,25 @@ async def _next_engine(client: Client, run: RunId, reporter: Reporter) -> Connec
         details = await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
         if details.live or details.run.phase.is_final:
             return connection
+        if goes_on:
+            await resume_run(connection, run)
+            reporter.notice(f"the next engine goes on with run {run}")
+            return connection
     except BaseException:
         await connection.close()
         raise
     await connection.close()
-    msg = f"the engine went away while run {run!r} was {details.run.phase}, and the next one does not execute it"
-    raise EngineGoneError(msg, hint=f"'volant get run {run}' shows what was done before; 'volant engine log' shows why")
+    msg = f"the engine went away while run {run!r} was {details.run.phase}, and this process executed it"
+    raise EngineGoneError(msg, hint=f"'volant resume {run}' goes on with it in processes of its own")
+
+
+async def resume_run(connection: Connection, name: str) -> RunRecord:
+    """Let the engine go on with a run that nobody executes, with the environment variables of this process.
+
+    Raises:
+        RunNotFoundError: there is none of this name, or several.
+        EngineError: it has ended.
+    """
+    environ = submission_environ()
+    accepted = await connection.ask(lambda number: ResumeRun(request=number, run=name, environ=environ), RunAccepted)
+    return accepted.run

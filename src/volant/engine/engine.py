@@ -33,6 +33,7 @@ from volant.engine.commits import Commits, Listener
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.engine.observing import CpuObserver
 from volant.engine.replaying import Replays
+from volant.engine.resuming import Interrupted
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
@@ -136,10 +137,8 @@ class Engine:
             JournalError: nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
         """
-        if self._commits.is_over or self._accepts_no_more:
-            msg = f"run '{submission.record.run}' was not accepted: the engine is leaving"
-            raise EngineGoneError(msg, hint="submit it again: that starts another engine")
         record = submission.record
+        self._check_accepts(record.run)
         machine = RunMachine(record, host=self._host)
         live = LiveRun(
             machine,
@@ -163,6 +162,42 @@ class Engine:
         self._warn_of_no_effect(live, known)
         await self._commits.flush()
         return live
+
+    async def resume(
+        self, interrupted: Interrupted, launcher: Launcher, *, context: RunContext, environ: Mapping[str, str]
+    ) -> LiveRun:
+        """Go on with a run that nobody executes; returns once that is committed.
+
+        Raises:
+            JournalError: nothing was written.
+            EngineGoneError: the engine is leaving; nothing was written.
+        """
+        record, past = interrupted.record, interrupted.past
+        self._check_accepts(record.run)
+        machine = RunMachine(record, host=self._host)
+        live = LiveRun(
+            machine,
+            launcher=launcher,
+            context=context,
+            code=interrupted.code,
+            options=interrupted.options,
+            environ=environ,
+            is_placed=True,
+        )
+        live.committed_seq = past.seq
+        for digest, body in interrupted.bodies.items():
+            known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
+            # It was said before the run was interrupted.
+            live.said_not_enforced.update(known.spec.not_enforced)
+        self.runs[record.run] = live
+        self._perform(live, machine.restore(past, self._clock.now()))
+        await self._commits.flush()
+        return live
+
+    def _check_accepts(self, run: RunId) -> None:
+        if self._commits.is_over or self._accepts_no_more:
+            msg = f"run '{run}' was not accepted: the engine is leaving"
+            raise EngineGoneError(msg, hint="submit it again: that starts another engine")
 
     def abort(self, run: RunId, action: ActionId | None, reason: str) -> None:
         """Abort a run, or one action of it and all below. Without effect on what has ended."""

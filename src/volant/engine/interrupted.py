@@ -7,7 +7,6 @@ import msgspec
 
 from volant.decide.live import AbortCause
 from volant.model.failures import Failure, FailureKind
-from volant.model.ids import RunId
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, ChangeKind, RunRecord
 from volant.ports.journal import Journal
@@ -24,7 +23,7 @@ async def abort_interrupted(journal: Journal, record: RunRecord, reason: str, no
     Raises:
         JournalError: some ends may be written, that of the run is not.
     """
-    seq = await _last_seq(journal, record.run)
+    seq = await journal.last_seq(record.run)
     while True:
         page = await journal.actions(record.run, phases=_UNFINISHED, limit=_PAGE)
         if not page:
@@ -46,13 +45,6 @@ async def abort_interrupted(journal: Journal, record: RunRecord, reason: str, no
     ended_run = msgspec.structs.replace(record, phase=phase, ended_at=now, failure=failure)
     end = Change(run=record.run, seq=seq + 1, kind=ChangeKind.RUN_ENDED, at=now, phase=phase)
     await journal.commit(Batch(runs=(ended_run,), changes=(end,)))
-
-
-async def _last_seq(journal: Journal, run: RunId) -> int:
-    last = 0
-    while page := await journal.changes(run, after=last, limit=_PAGE):
-        last = page[-1].seq
-    return last
 
 
 def _aborted(action: ActionRecord, reason: str, seq: int, now: datetime) -> ActionRecord:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
@@ -14,6 +14,7 @@ from volant.engine.engine import Engine, Inputs, Submission
 from volant.engine.interrupted import abort_interrupted
 from volant.engine.lookups import Lookups
 from volant.engine.naming import checked_run_name, new_run_name
+from volant.engine.resuming import read_interrupted
 from volant.engine.watching import Watcher
 from volant.kit.clock import Clock
 from volant.kit.framing import MAX_FRAME, FrameError, FrameReader, frame
@@ -33,8 +34,10 @@ from volant.model.control_protocol import (
     ListActions,
     ListRuns,
     Refused,
+    ResumeRun,
     RunAccepted,
     RunEvents,
+    RunOptions,
     StopEngine,
     SubmitRun,
     ToInline,
@@ -60,7 +63,17 @@ log = logging.getLogger("volant.engine")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ClientToEngine).decode
 Request = (
-    SubmitRun | WatchRun | Unwatch | AbortRun | GetRun | ListRuns | ListActions | GetAction | GetStatus | StopEngine
+    SubmitRun
+    | ResumeRun
+    | WatchRun
+    | Unwatch
+    | AbortRun
+    | GetRun
+    | ListRuns
+    | ListActions
+    | GetAction
+    | GetStatus
+    | StopEngine
 )
 _LARGEST_HELLO = 64 * 1024
 """Bytes of the first frame."""
@@ -93,6 +106,8 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     status: Callable[[int], EngineStatus]
     """Answers `GetStatus` with this request number."""
     stop: Callable[[], None]
+    until_gone: Callable[[str], Awaitable[None]]
+    """Returns when no process is left of what the engine of this name had started, or raises `EngineError`."""
     home: str
     blobs: str
     version: str
@@ -109,8 +124,9 @@ class Service:
         self.lookups = Lookups(parts.journal, parts.engine)
         self.clients: set[Client] = set()
         self._watchers: dict[RunId, set[Watcher]] = {}
-        self._ending = asyncio.Lock()
-        """One at a time writes the end of a run that nobody executes."""
+        self._settling = asyncio.Lock()
+        """One at a time goes on with, or ends, a run that nobody executes."""
+        self._has_told_interrupted = False
 
     def accept(self) -> "Client":
         """The protocol of a new connection."""
@@ -143,11 +159,56 @@ class Service:
         record = await self.lookups.run(run)
         if not is_live and not record.phase.is_final:
             msg = f"run '{run}' was {record.phase} when the engine that executed it ended; nothing executes it now"
-            raise EngineError(msg, hint=f"`volant abort {run}` marks it as aborted")
+            raise EngineError(msg, hint=f"`volant resume {run}` goes on with it, `volant abort {run}` ends it")
+
+    async def resume(self, run: RunId, environ: Mapping[str, str]) -> RunRecord:
+        """Go on with a run whose engine is gone; without effect on one that this engine executes.
+
+        Raises:
+            RunNotFoundError: there is none of this name.
+            EngineError: it has ended, or something of its last engine is still alive.
+        """
+        parts = self.parts
+        async with self._settling:
+            record = await self.lookups.run(run)
+            if run in parts.engine.runs:
+                return record
+            if record.phase.is_final:
+                msg = f"run '{run}' cannot be resumed: it has ended, {record.phase}"
+                raise EngineError(msg, hint=f"`volant get run {run}` shows how")
+            await parts.until_gone(record.owner)
+            interrupted = await read_interrupted(parts.journal, record)
+            # Where attempts run changes no result, and the process that executed an inline run is gone.
+            options = msgspec.structs.replace(interrupted.options, mode="local")
+            record = msgspec.structs.replace(record, owner=parts.engine_name, mode=options.mode)
+            interrupted = msgspec.structs.replace(interrupted, record=record, options=options)
+            context = self.context(run, record.created_at, options)
+            await parts.engine.resume(interrupted, parts.local, context=context, environ=environ)
+            return record
+
+    def context(self, run: RunId, created_at: datetime, options: RunOptions) -> RunContext:
+        """What every attempt of a run is told about it."""
+        return RunContext(
+            run=run,
+            mode=options.mode,
+            created_at=created_at,
+            raw_data_path=options.raw_data_path or f"{self.parts.home}/raw/{run}",
+            custom_context=options.custom_context,
+            home=self.parts.home,
+            blobs=self.parts.blobs,
+        )
+
+    async def news_of_interrupted(self) -> tuple[RunId, ...]:
+        """Runs that nobody executes, the first time that this is asked; nothing later."""
+        if self._has_told_interrupted:
+            return ()
+        self._has_told_interrupted = True
+        unfinished = await self.parts.journal.unfinished_runs()
+        return tuple(record.run for record in unfinished if record.run not in self.parts.engine.runs)
 
     async def end_interrupted(self, run: RunId, reason: str) -> None:
         """Abort a run that this engine does not execute, if it has not ended."""
-        async with self._ending:
+        async with self._settling:
             record = await self.lookups.run(run)
             if not record.phase.is_final and run not in self.parts.engine.runs:
                 await abort_interrupted(self.parts.journal, record, reason, self.parts.clock.now())
@@ -304,6 +365,9 @@ class Client(asyncio.Protocol):
         match message:
             case SubmitRun():
                 return await self._submit(message)
+            case ResumeRun(request=request, run=name, environ=environ):
+                found = await self._service.lookups.named(name)
+                return RunAccepted(request=request, run=await self._service.resume(found.run, environ))
             case WatchRun(request=request, run=run, after=after):
                 await self._service.check_watchable(run)
                 self._watch(run, after)
@@ -354,7 +418,7 @@ class Client(asyncio.Protocol):
             record=record,
             spec=message.spec,
             spec_body=message.spec_body,
-            context=self._context(name, now, message),
+            context=self._service.context(name, now, options),
             code=message.code,
             options=options,
             environ=message.environ,
@@ -363,10 +427,11 @@ class Client(asyncio.Protocol):
         live = await parts.engine.submit(submission, self._launcher(name, options.mode))
         for warning in message.warnings:
             parts.engine.warn(live, warning)
+        interrupted = await self._service.news_of_interrupted()
         if message.watch:
             # The answer must be the first that the client hears of the run.
             asyncio.get_running_loop().call_soon(self._watch, name, 0)
-        return RunAccepted(request=message.request, run=record)
+        return RunAccepted(request=message.request, run=record, interrupted=interrupted)
 
     def _launcher(self, run: RunId, mode: str) -> Launcher:
         if mode != "inline":
@@ -376,18 +441,6 @@ class Client(asyncio.Protocol):
         live = self._parts.engine.runs
         self._inline_runs = {run, *(other for other in self._inline_runs if other in live)}
         return self._inline.launcher
-
-    def _context(self, run: RunId, now: datetime, message: SubmitRun) -> RunContext:
-        options = message.options
-        return RunContext(
-            run=run,
-            mode=options.mode,
-            created_at=now,
-            raw_data_path=options.raw_data_path or f"{self._parts.home}/raw/{run}",
-            custom_context=options.custom_context,
-            home=self._parts.home,
-            blobs=self._parts.blobs,
-        )
 
     async def _unused_name(self) -> RunId:
         while True:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from volant.kit.processes import cpu_time_and_state
+from volant.launchers.lifelines import Lifeline
 from volant.launchers.orphans import Orphans
 from volant.launchers.zygote import Zygote
 from volant.model.exits import Exit
@@ -23,9 +24,10 @@ class LocalLauncher:
     It takes every later child of its process for its own, and kills those that nobody answers for.
     """
 
-    def __init__(self, *, events: LauncherEvents, zygote_logs: Path) -> None:
+    def __init__(self, *, events: LauncherEvents, zygote_logs: Path, lifeline: Lifeline) -> None:
         self._events = events
         self._logs = zygote_logs
+        self._lifeline = lifeline
         self._zygotes: dict[str, Zygote] = {}
         """Those that take orders, by environment."""
         self._closed: set[Zygote] = set()
@@ -48,7 +50,7 @@ class LocalLauncher:
             self._make_room()
             self._logs.mkdir(parents=True, exist_ok=True)
             log = self._logs / f"{order.environment[:16]}.log"
-            zygote = Zygote(order, log=log, events=self, end_orphans=self._orphans.end)
+            zygote = Zygote(order, log=log, events=self, end_orphans=self._orphans.end, lifeline=self._lifeline)
             self._zygotes[order.environment] = zygote
         zygote.start(order)
         self._owners[order.key] = zygote

@@ -20,6 +20,7 @@ from volant.decide.exits import failure_of
 from volant.kit.framing import FrameError
 from volant.kit.processes import kill_tree
 from volant.launchers.framed_socket import FramedSocket
+from volant.launchers.lifelines import Lifeline
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import AttemptKey
@@ -83,11 +84,18 @@ class Zygote:
     """A warm interpreter of one environment."""
 
     def __init__(
-        self, order: AttemptOrder, *, log: Path, events: ZygoteEvents, end_orphans: Callable[[], Awaitable[bool]]
+        self,
+        order: AttemptOrder,
+        *,
+        log: Path,
+        events: ZygoteEvents,
+        end_orphans: Callable[[], Awaitable[bool]],
+        lifeline: Lifeline,
     ) -> None:
         """Start the interpreter that *order* needs; what it prints while importing goes to *log*.
 
-        *end_orphans* kills what it leaves behind should it die before its workers.
+        *end_orphans* kills what it leaves behind should it die before its workers; *lifeline* tells the next engine
+        when all of them are gone.
 
         Raises:
             OSError: it cannot be started.
@@ -108,7 +116,7 @@ class Zygote:
         self._log = log
         ours, theirs = socket.socketpair()
         try:
-            self._process = _start(order, theirs, log)
+            self._process = _start(order, theirs, log, lifeline)
         except BaseException:
             ours.close()
             raise
@@ -341,21 +349,25 @@ class Zygote:
         )
 
 
-def _start(order: AttemptOrder, theirs: socket.socket, log: Path) -> "subprocess.Popen[bytes]":
+def _start(order: AttemptOrder, theirs: socket.socket, log: Path, lifeline: Lifeline) -> "subprocess.Popen[bytes]":
     # What an earlier zygote of this environment printed is of no interest any more.
     with contextlib.ExitStack() as stack:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         stack.callback(os.close, descriptor)
-        return subprocess.Popen(
+        alive = lifeline.open()
+        stack.callback(os.close, alive)
+        process = subprocess.Popen(
             [order.code.interpreter, "-P", "-c", BOOT, order.code.package_root, str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             cwd=_existing(order.code.cwd),
             env=dict(order.environ),
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(), alive),
             start_new_session=True,
         )
+        lifeline.note(alive, process.pid)
+        return process
 
 
 def _status(ended: Exit) -> str:

@@ -83,9 +83,21 @@ class SubmitRun(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
     watch: bool = True
 
 
+class ResumeRun(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
+    """Go on with a run whose engine is gone. Answered by `RunAccepted`, also when this engine executes it already."""
+
+    request: int
+    run: str
+    """A name, or as much of it as is unique."""
+    environ: dict[str, str]
+    """Environment variables for what is executed from now on, in place of those of before."""
+
+
 class RunAccepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
     request: int
     run: RunRecord
+    interrupted: tuple[RunId, ...] = ()
+    """Runs that nobody executes, because their engine is gone. Each engine tells this once."""
 
 
 class WatchRun(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
@@ -231,6 +243,7 @@ class ToInline(msgspec.Struct, frozen=True, kw_only=True, tag="to inline"):
 ClientToEngine = (
     Hello
     | SubmitRun
+    | ResumeRun
     | WatchRun
     | Unwatch
     | AbortRun

@@ -112,6 +112,10 @@ class Journal(Protocol):
         """Entries of the feed with `seq > after`, in order."""
         ...
 
+    async def last_seq(self, run: RunId) -> int:
+        """Place of the newest change of a run; 0 when it has none."""
+        ...
+
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         """The body of a spec, or None."""
         ...

@@ -155,6 +155,10 @@ class MemoryJournal:
         after = max(after, 0)
         return [] if stored is None else stored.changes[after : after + max(limit, 0)]
 
+    async def last_seq(self, run: RunId) -> int:
+        stored = self._runs().get(run)
+        return 0 if stored is None else len(stored.changes)
+
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         self._runs()
         return self.store.specs.get(spec)

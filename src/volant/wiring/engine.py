@@ -38,6 +38,7 @@ from volant.kit.memory import own_resident_memory
 from volant.kit.processes import become_subreaper
 from volant.kit.version import VERSION
 from volant.launchers.inline import InlineLauncher
+from volant.launchers.lifelines import Lifelines
 from volant.launchers.local import LocalLauncher
 from volant.model.control_protocol import EngineStatus, ZygoteStatus
 from volant.model.errors import VolantError
@@ -109,7 +110,10 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
             on_committed=committed,
             on_broken=lambda _error: stopping.set(),
         )
-        local = LocalLauncher(events=engine, zygote_logs=home / "zygotes")
+        name = f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        lifelines = Lifelines(home / "lives")
+        lifelines.sweep()
+        local = LocalLauncher(events=engine, zygote_logs=home / "zygotes", lifeline=lifelines.of(name))
         stack.push_async_callback(local.close)
         stack.push_async_callback(engine.close)
         parts = ServiceParts(
@@ -123,7 +127,8 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
             home=str(home),
             blobs=blobs_url(settings),
             version=VERSION,
-            engine_name=f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+            engine_name=name,
+            until_gone=lifelines.until_gone,
             pid=os.getpid(),
             uid=os.getuid(),
         )

@@ -129,6 +129,9 @@ class SqliteJournal:
     async def changes(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[Change]:
         return await self._reader.changes(run, after, limit)
 
+    async def last_seq(self, run: RunId) -> int:
+        return self._reader.last_seq(run)
+
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         return self._reader.spec(spec)
 

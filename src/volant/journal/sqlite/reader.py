@@ -149,6 +149,13 @@ class Reader:
         rows = await _in_slices(ask, number, after, limit)
         return [change_record(run, position(at), body) for at, body in rows]
 
+    def last_seq(self, run: RunId) -> int:
+        number = self._number(run)
+        if number is None:
+            return 0
+        ((last,),) = self._ask("last_change", {"first": key(number, 0), "end": key(number + 1, 0)})
+        return 0 if last is None else position(last)
+
     def spec(self, spec: SpecDigest) -> SpecRecord | None:
         rows = self._ask("spec", (spec,))
         return SpecRecord(spec=spec, body=rows[0][0]) if rows else None

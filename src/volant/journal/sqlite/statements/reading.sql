@@ -69,5 +69,8 @@ SELECT attempt, body FROM attempts WHERE action_key = ? ORDER BY attempt
 -- name: changes
 SELECT key, body FROM changes WHERE key > :after AND key < :end ORDER BY key LIMIT :limit
 
+-- name: last_change
+SELECT max(key) FROM changes WHERE key >= :first AND key < :end
+
 -- name: spec
 SELECT body FROM specs WHERE spec = ?

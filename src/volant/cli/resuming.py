@@ -1,0 +1,62 @@
+"""`volant resume NAME`: go on with a run whose engine died."""
+
+import click
+from rich_click import RichCommand
+
+from volant.api.program import program
+from volant.api.resuming import interrupted_runs, resume
+from volant.cli.showing import print_json, print_result, run_as_json, show_failure
+from volant.client.driving import drive
+from volant.model.errors import NotSupportedError, VolantError
+from volant.model.phases import ActionPhase
+
+
+@click.command("resume", cls=RichCommand)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Every run of the home that was interrupted.")
+@click.option("--detach", is_flag=True, help="Return as soon as the run goes on.")
+@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+def command(names: tuple[str, ...], everything: bool, detach: bool, output: str) -> int:
+    """Go on with runs whose engine died.
+
+    What was told is not executed again. One NAME is watched until it has ended, and its result printed; several, or
+    --all, are left to the engine.
+    """
+    if everything == bool(names):
+        msg = "give the names of runs, or --all"
+        raise click.UsageError(msg)
+    if len(names) == 1 and not detach:
+        return _to_end(names[0], output)
+    if everything:
+        names = tuple(run.run for run in drive(lambda: interrupted_runs(program), name="volant resume"))
+        if not names:
+            click.echo(f"no run of {program.settings().home} was interrupted", err=True)
+    return max([_detached(name) for name in names], default=0)
+
+
+def _detached(name: str) -> int:
+    try:
+        run = resume(name, wait=False)
+    except VolantError as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    click.echo(run.name)
+    click.echo(f"run {run.name} goes on; volant attach {run.name} watches it", err=True)
+    return 0
+
+
+def _to_end(name: str, output: str) -> int:
+    run = resume(name, wait=False)
+    run.wait()
+    if run.phase is not ActionPhase.SUCCEEDED:
+        if output == "json":
+            print_json(run_as_json(run.record))
+        return show_failure(run)
+    try:
+        if output == "json":
+            print_json(run_as_json(run.record, run.outputs().as_dict()))
+        else:
+            print_result(run.result())
+    except NotSupportedError as error:
+        click.echo(f"the result is not shown: {error}", err=True)
+    return 0

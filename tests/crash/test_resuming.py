@@ -1,0 +1,208 @@
+"""Engines die, alone or with everything else, and runs go on from what was finished."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.scenarios.conftest import PATIENCE, User, output
+
+PIPELINE = """
+    import asyncio, os, pathlib, random
+    import volant
+
+    env = volant.TaskEnvironment(name="durable")
+
+    def note(path: str, line: str) -> None:
+        with open(path, "a") as file:
+            file.write(line + "\\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @env.task
+    async def leaf(n: int, log: str, seconds: float = 0.0) -> int:
+        note(log, f"executed {n}")
+        await asyncio.sleep(seconds)
+        return n * n
+
+    @env.task
+    async def told(n: int, log: str, seconds: float) -> int:
+        found = await leaf(n, log, seconds)
+        note(log, f"told {n}")
+        return found
+
+    @env.task
+    async def main(log: str, count: int, seconds: float = 0.0) -> int:
+        numbers = list(range(count))
+        random.shuffle(numbers)
+        return sum(await asyncio.gather(*(told(n, log, seconds) for n in numbers)))
+"""
+
+
+@pytest.fixture
+def user(new_user: Callable[..., User]) -> Iterator[User]:
+    made = new_user()
+    made.write("durable.py", PIPELINE)
+    made.write("other.py", PIPELINE)
+    return made
+
+
+def start(user: User, log: Path, *options: str, count: int = 6, seconds: float = 0.0) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "volant", "run", "durable.py", "main", "--log", str(log), "--count", str(count)]
+    return user.start(*command, "--seconds", str(seconds), *options, "-o", "json")
+
+
+def engine_of(user: User) -> psutil.Process | None:
+    done = user.volant("engine", "status", "-o", "json", ok=False)
+    try:
+        return psutil.Process(int(json.loads(done.stdout)["pid"]))
+    except (ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def lines(log: Path) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def check_never_again(log: Path) -> None:
+    """What was told was not executed again after that."""
+    known: set[str] = set()
+    for line in lines(log):
+        verb, number = line.split()
+        if verb == "told":
+            known.add(number)
+        else:
+            assert number not in known, f"{number} was told and is executed again"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_a_client_that_sees_its_engine_die_starts_the_next_one_and_goes_on(
+    user: User, tmp_path: Path, number: int
+) -> None:
+    log = tmp_path / "log"
+    client = start(user, log, seconds=0.5)
+    until(lambda: len(lines(log)) >= 3)
+    engine = engine_of(user)
+    assert engine is not None
+    old = [process for process in user.processes() if process.pid != client.pid]
+    engine.send_signal(number)
+    out, errors = client.communicate(timeout=PATIENCE)
+    assert client.returncode == 0, errors
+    assert json.loads(out)["outputs"]["o0"] == sum(n * n for n in range(6))
+    assert "the next engine goes on" in errors
+    _, alive = psutil.wait_procs(old, timeout=PATIENCE)
+    assert alive == []
+    check_never_again(log)
+
+
+def test_a_run_that_lost_everything_is_mentioned_and_resumed(user: User, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    client = start(user, log, "--name", "cut", count=4, seconds=0.5)
+    until(lambda: len(lines(log)) >= 2)
+    for process in user.processes():
+        process.kill()
+    client.communicate(timeout=PATIENCE)
+    left = json.loads(user.volant("get", "run", "cut", "-o", "json").stdout)
+    assert left["live"] is False
+    assert "volant resume cut" in user.volant("attach", "cut", ok=False).stderr
+    other = user.volant("run", "other.py", "main", "--log", str(tmp_path / "other"), "--count", "1", "-o", "json")
+    assert output(other) == 0
+    assert "run cut was interrupted" in other.stderr
+    again = user.volant("run", "other.py", "main", "--log", str(tmp_path / "other"), "--count", "1", "-o", "json")
+    assert "interrupted" not in again.stderr
+    assert output(user.volant("resume", "cut", "-o", "json")) == 14
+    check_never_again(log)
+    refused = user.volant("resume", "cut", ok=False)
+    assert refused.returncode != 0
+    assert "it has ended, SUCCEEDED" in refused.stderr
+
+
+def test_resume_all_takes_every_interrupted_run(user: User, tmp_path: Path) -> None:
+    names = ["one", "two"]
+    clients = [start(user, tmp_path / name, "--name", name, count=2, seconds=0.3) for name in names]
+    until(lambda: all(lines(tmp_path / name) for name in names))
+    for process in user.processes():
+        process.kill()
+    for client in clients:
+        client.communicate(timeout=PATIENCE)
+    assert user.volant("resume", "--all").stdout.split() == names
+    for name in names:
+        assert output(user.volant("attach", name, "-o", "json")) == 1
+    assert "no run" in user.volant("resume", "--all").stderr
+
+
+def test_an_inline_run_goes_on_in_processes_of_its_own(user: User, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    client = start(user, log, "--name", "inline", "--mode", "inline", count=2, seconds=0.5)
+    until(lambda: lines(log))
+    engine = engine_of(user)
+    assert engine is not None
+    engine.kill()
+    _, errors = client.communicate(timeout=PATIENCE)
+    assert client.returncode == 1
+    assert "volant resume inline" in errors
+    assert output(user.volant("resume", "inline", "-o", "json")) == 1
+
+
+def test_engines_that_die_again_and_again_lose_nothing(user: User, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    count = 40
+    chance = random.Random(4)
+    client = start(user, log, count=count, seconds=0.05)
+    kills = 0
+    while client.poll() is None and kills < 12:
+        time.sleep(chance.uniform(0.2, 0.8))
+        engine = engine_of(user)
+        if engine is not None and client.poll() is None:
+            engine.kill()
+            kills += 1
+    out, errors = client.communicate(timeout=PATIENCE)
+    assert client.returncode == 0, errors
+    assert kills > 2
+    assert json.loads(out)["outputs"]["o0"] == sum(n * n for n in range(count))
+    check_never_again(log)
+
+
+def test_the_environment_of_a_resumed_run_is_that_of_who_resumes_it(user: User, tmp_path: Path) -> None:
+    user.write(
+        "colour.py",
+        """
+        import os, pathlib, time
+        import volant
+        env = volant.TaskEnvironment(name="colour")
+
+        @env.task
+        def main(mark: str) -> str:
+            path = pathlib.Path(mark)
+            if not path.exists():
+                path.touch()
+                time.sleep(1000)
+            return os.environ["COLOUR"]
+        """,
+    )
+    mark = tmp_path / "mark"
+    user.environ["COLOUR"] = "red"
+    command = [sys.executable, "-m", "volant", "run", "colour.py", "main", "--mark", str(mark), "--name", "painted"]
+    client = user.start(*command)
+    until(mark.exists)
+    for process in user.processes():
+        process.kill()
+    client.communicate(timeout=PATIENCE)
+    user.environ["COLOUR"] = "blue"
+    assert output(user.volant("resume", "painted", "-o", "json")) == "blue"
+    assert os.environ.get("COLOUR") is None
