@@ -1,5 +1,6 @@
 """Waiting for a run goes on over the death of an engine, and ends in words where it cannot."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,17 @@ from tests.client.conftest import Recorder
 from tests.client.fake_engine import FakeEngine, Handler, Peer, change, run_record
 from volant.client.client import Client
 from volant.client.watching import watch_to_end
-from volant.model.control_protocol import ClientToEngine, Done, GetRun, RunDetails, RunEvents, Unwatch, WatchRun
+from volant.model.control_protocol import (
+    ClientToEngine,
+    Done,
+    GetRun,
+    ResumeRun,
+    RunAccepted,
+    RunDetails,
+    RunEvents,
+    Unwatch,
+    WatchRun,
+)
 from volant.model.errors import EngineGoneError
 from volant.model.ids import RunId
 from volant.model.payloads import Inline
@@ -91,7 +102,31 @@ async def test_no_change_is_told_twice_or_left_out(
     assert [run.phase for run in recorder.ends] == [ActionPhase.SUCCEEDED]
 
 
-async def test_a_run_that_died_with_its_engine_is_an_error_that_says_where_to_look(
+async def test_the_next_engine_is_asked_to_go_on_with_the_run(
+    home: Path, make_client: Callable[..., Client], recorder: Recorder
+) -> None:
+    asked: list[ResumeRun] = []
+
+    def handle(peer: Peer, message: ClientToEngine) -> None:
+        if isinstance(message, ResumeRun):
+            asked.append(message)
+            peer.say(RunAccepted(request=message.request, run=run_record()))
+        elif isinstance(message, WatchRun) and not asked:
+            dying(peer, message)
+        else:
+            next_engine(live=False, phase=ActionPhase.RUNNING, heard=[])(peer, message)
+
+    client = make_client()
+    with FakeEngine(home, handle):
+        talk = await client.connect()
+        await watch_to_end(client, talk, RUN, recorder)
+    assert [message.run for message in asked] == [RUN]
+    assert asked[0].environ["PATH"] == os.environ["PATH"]
+    assert recorder.notices[-1] == "the next engine goes on with run r1"
+    assert [run.phase for run in recorder.ends] == [ActionPhase.SUCCEEDED]
+
+
+async def test_an_inline_run_that_lost_its_engine_is_an_error_that_says_what_to_do(
     home: Path, make_client: Callable[..., Client], recorder: Recorder
 ) -> None:
     def handle(peer: Peer, message: ClientToEngine) -> None:
@@ -103,9 +138,9 @@ async def test_a_run_that_died_with_its_engine_is_an_error_that_says_where_to_lo
     client = make_client()
     with FakeEngine(home, handle):
         talk = await client.connect()
-        with pytest.raises(EngineGoneError, match=r"went away while run 'r1' was RUNNING") as caught:
-            await watch_to_end(client, talk, RUN, recorder)
-    assert "volant get run r1" in str(caught.value.hint)
+        with pytest.raises(EngineGoneError, match=r"went away while this process executed run 'r1' inline") as caught:
+            await watch_to_end(client, talk, RUN, recorder, goes_on=False)
+    assert "volant resume r1" in str(caught.value.hint)
 
 
 async def test_engines_that_go_away_one_after_another_are_given_up(

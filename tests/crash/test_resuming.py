@@ -1,5 +1,6 @@
 """Engines die, alone or with everything else, and runs go on from what was finished."""
 
+import contextlib
 import json
 import os
 import random
@@ -75,6 +76,18 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def kill_everything(user: User, *clients: "subprocess.Popen[str]") -> None:
+    """Clients first, or they would start the next engine."""
+    for client in clients:
+        client.kill()
+        client.communicate(timeout=PATIENCE)
+    while found := user.processes():
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=PATIENCE)
+
+
 def lines(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
@@ -114,9 +127,7 @@ def test_a_run_that_lost_everything_is_mentioned_and_resumed(user: User, tmp_pat
     log = tmp_path / "log"
     client = start(user, log, "--name", "cut", count=4, seconds=0.5)
     until(lambda: len(lines(log)) >= 2)
-    for process in user.processes():
-        process.kill()
-    client.communicate(timeout=PATIENCE)
+    kill_everything(user, client)
     left = json.loads(user.volant("get", "run", "cut", "-o", "json").stdout)
     assert left["live"] is False
     assert "volant resume cut" in user.volant("attach", "cut", ok=False).stderr
@@ -136,11 +147,8 @@ def test_resume_all_takes_every_interrupted_run(user: User, tmp_path: Path) -> N
     names = ["one", "two"]
     clients = [start(user, tmp_path / name, "--name", name, count=2, seconds=0.3) for name in names]
     until(lambda: all(lines(tmp_path / name) for name in names))
-    for process in user.processes():
-        process.kill()
-    for client in clients:
-        client.communicate(timeout=PATIENCE)
-    assert user.volant("resume", "--all").stdout.split() == names
+    kill_everything(user, *clients)
+    assert sorted(user.volant("resume", "--all").stdout.split()) == names
     for name in names:
         assert output(user.volant("attach", name, "-o", "json")) == 1
     assert "no run" in user.volant("resume", "--all").stderr
@@ -169,8 +177,9 @@ def test_engines_that_die_again_and_again_lose_nothing(user: User, tmp_path: Pat
         time.sleep(chance.uniform(0.2, 0.8))
         engine = engine_of(user)
         if engine is not None and client.poll() is None:
-            engine.kill()
-            kills += 1
+            with contextlib.suppress(psutil.NoSuchProcess):
+                engine.kill()
+                kills += 1
     out, errors = client.communicate(timeout=PATIENCE)
     assert client.returncode == 0, errors
     assert kills > 2
@@ -200,9 +209,7 @@ def test_the_environment_of_a_resumed_run_is_that_of_who_resumes_it(user: User, 
     command = [sys.executable, "-m", "volant", "run", "colour.py", "main", "--mark", str(mark), "--name", "painted"]
     client = user.start(*command)
     until(mark.exists)
-    for process in user.processes():
-        process.kill()
-    client.communicate(timeout=PATIENCE)
+    kill_everything(user, client)
     user.environ["COLOUR"] = "blue"
     assert output(user.volant("resume", "painted", "-o", "json")) == "blue"
     assert os.environ.get("COLOUR") is None

@@ -43,11 +43,16 @@ async def watch_to_end(
     """
     seen = 0
     lost = 0
+    talk: Connection | None = connection
     own: Connection | None = None
     try:
         while True:
             try:
-                async for events in (own or connection).watch(run, after=seen, asked=asked and own is None):
+                if talk is None:
+                    talk = own = await _next_engine(client, run, reporter, goes_on=goes_on)
+                if talk is None:
+                    break
+                async for events in talk.watch(run, after=seen, asked=asked and own is None):
                     if events.changes:
                         seen = events.changes[-1].seq
                         if any(change.kind is ChangeKind.ACTION_ENDED for change in events.changes):
@@ -56,16 +61,21 @@ async def watch_to_end(
                     if events.ended is not None:
                         reporter.ended(events.ended, events.outcome)
                         return RunEnd(events.ended, events.outcome)
-            except EngineGoneError:
+            except EngineGoneError as error:
                 lost += 1
                 if lost > _ENGINES:
-                    raise
+                    msg = f"{lost} engines went away one after another without finishing anything of run {run!r}"
+                    hint = f"'volant engine log' shows why; 'volant resume {run}' goes on with it"
+                    raise EngineGoneError(msg, hint=hint) from error
             if own is not None:
                 await own.close()
-            own = await _next_engine(client, run, reporter, goes_on=goes_on)
+                own = None
+            talk = None
     finally:
         if own is not None:
             await own.close()
+    msg = f"the engine went away while this process executed run {run!r} inline"
+    raise EngineGoneError(msg, hint=f"'volant resume {run}' goes on with it, in processes of its own")
 
 
 async def abort_run(connection: Connection, run: RunId, *, reason: str) -> None:
@@ -99,8 +109,8 @@ async def _abort_and_look(connection: Connection, run: RunId) -> RunRecord:
     return (await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)).run
 
 
-async def _next_engine(client: Client, run: RunId, reporter: Reporter, *, goes_on: bool) -> Connection:
-    """The connection to go on with, if there is anything to go on with."""
+async def _next_engine(client: Client, run: RunId, reporter: Reporter, *, goes_on: bool) -> Connection | None:
+    """The connection to go on with; None when the next engine does not execute the run and is not to."""
     reporter.notice("the engine went away; asking the next one")
     connection = await client.connect()
     try:
@@ -115,8 +125,7 @@ async def _next_engine(client: Client, run: RunId, reporter: Reporter, *, goes_o
         await connection.close()
         raise
     await connection.close()
-    msg = f"the engine went away while run {run!r} was {details.run.phase}, and this process executed it"
-    raise EngineGoneError(msg, hint=f"'volant resume {run}' goes on with it in processes of its own")
+    return None
 
 
 async def resume_run(connection: Connection, name: str) -> RunRecord:
