@@ -230,6 +230,8 @@ class JournalConformance(ABC):
 
         async def read(journal: Journal) -> None:
             assert await journal.run(RunId("r1")) == sample_run(token=5)
+            assert await journal.last_seq(RunId("r1")) == 5
+            assert await journal.last_seq(RunId("r2")) == 0
             assert [change.seq for change in await journal.changes(RunId("r1"))] == [1, 2, 3, 4, 5]
 
         self._with(tmp_path, write)
