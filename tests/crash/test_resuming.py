@@ -213,3 +213,32 @@ def test_the_environment_of_a_resumed_run_is_that_of_who_resumes_it(user: User, 
     user.environ["COLOUR"] = "blue"
     assert output(user.volant("resume", "painted", "-o", "json")) == "blue"
     assert os.environ.get("COLOUR") is None
+
+
+def test_a_resumed_run_goes_on_with_the_code_that_it_started_with(user: User, tmp_path: Path) -> None:
+    helper = user.write("colours.py", "COLOUR = 'red'\n")
+    text = """
+        import pathlib, time
+        import volant
+        from colours import COLOUR
+        env = volant.TaskEnvironment(name="edited")
+
+        @env.task
+        def main(mark: str) -> str:
+            path = pathlib.Path(mark)
+            if not path.exists():
+                path.touch()
+                time.sleep(1000)
+            return f"old {COLOUR}"
+        """
+    path = user.write("edited.py", text)
+    mark = tmp_path / "mark"
+    command = [sys.executable, "-m", "volant", "run", "edited.py", "main", "--mark", str(mark), "--name", "edited"]
+    client = user.start(*command)
+    until(mark.exists)
+    kill_everything(user, client)
+    path.write_text(path.read_text().replace("old", "new"))
+    helper.write_text("COLOUR = 'blue'\n")
+    done = user.volant("resume", "edited", "-o", "json")
+    assert output(done) == "old red"
+    assert "colours.py, edited.py: edited since the run was submitted" in done.stderr

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Generator
 from types import ModuleType
 
+from volant.bundle.archive import archived_spec, installed
 from volant.bundle.guard import compile_without_main_block
 
 _MAIN = "__main__"
@@ -52,7 +53,7 @@ def load_file_as_module(path: str | os.PathLike[str], *, name: str | None = None
         Exception: whatever the file raises.
     """
     file = os.path.abspath(path)
-    if not os.path.isfile(file):
+    if not os.path.isfile(file) and installed().content(file) is None:
         msg = f"there is no file {file}"
         raise FileNotFoundError(msg)
     if name is None:
@@ -85,8 +86,10 @@ def load_main(path: str | os.PathLike[str], *, package: str = "") -> ModuleType:
         Exception: whatever the script raises.
     """
     file = os.fspath(path)
-    with open(file, "rb") as script:
-        source = script.read()
+    source = installed().content(file)
+    if source is None:
+        with open(file, "rb") as script:
+            source = script.read()
     module = ModuleType(_MAIN)
     module.__file__ = file
     module.__dict__["__builtins__"] = __builtins__
@@ -152,7 +155,11 @@ def _ensure_package(name: str, folder: str) -> None:
 
 
 def _execute(name: str, file: str, *, search: list[str] | None = None) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
+    content = installed().content(file)
+    if content is None:
+        spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
+    else:
+        spec = archived_spec(name, file, content, search=search)
     if spec is None or spec.loader is None:
         msg = f"{file} is not a Python file"
         raise ImportError(msg, name=name, path=file)

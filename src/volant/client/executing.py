@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NamedTuple
 
+from volant.bundle.archive import make_archive
+from volant.bundle.code import user_code_digest
 from volant.client.client import Client
 from volant.client.connection import Connection
 from volant.client.reporting import Reporter
-from volant.client.submission import Prepared, store_inputs
+from volant.client.submission import Prepared, stored
 from volant.client.watching import RunEnd, abort_when_left, watch_to_end
 from volant.model.control_protocol import ClientToEngine, RunAccepted
 from volant.model.ids import RunId
@@ -53,9 +55,11 @@ async def execute(client: Client, prepared: Prepared, *, wait: bool, mode: Mode)
 async def _submit(
     client: Client, connection: Connection, prepared: Prepared, reporter: Reporter, *, watch: bool
 ) -> RunRecord:
-    inputs = store_inputs(prepared, client.blobs)
+    inputs = stored(prepared.inputs, client.blobs)
+    # In the store, since many runs have the same code.
+    archive = client.blobs.put(make_archive(user_code_digest.files()))
     accepted = await _undivided(
-        client, connection, lambda number: prepared.request(number, inputs, watch=watch), reporter
+        client, connection, lambda number: prepared.request(number, inputs, archive, watch=watch), reporter
     )
     reporter.accepted(accepted.run)
     if accepted.interrupted:

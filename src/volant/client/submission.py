@@ -31,7 +31,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     environ: dict[str, str]
     warnings: tuple[str, ...]
 
-    def request(self, number: int, inputs: Payload, *, watch: bool) -> SubmitRun:
+    def request(self, number: int, inputs: Payload, archive: Payload, *, watch: bool) -> SubmitRun:
         """The message to the engine."""
         return SubmitRun(
             request=number,
@@ -39,7 +39,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
             spec_body=self.spec_body,
             inputs=inputs,
             inputs_digest=self.inputs_digest,
-            code=self.code,
+            code=msgspec.structs.replace(self.code, archive=archive),
             options=self.options,
             environ=self.environ,
             warnings=self.warnings,
@@ -79,11 +79,9 @@ def prepare(
     )
 
 
-def store_inputs(prepared: Prepared, blobs: Blobs) -> Payload:
-    """The inputs as they travel: along with the message, or in the blob store."""
-    if len(prepared.inputs) <= INLINE_BYTES:
-        return Inline(data=prepared.inputs)
-    return blobs.put(prepared.inputs)
+def stored(data: bytes, blobs: Blobs) -> Payload:
+    """Bytes as they travel: along with the message, or in the blob store."""
+    return Inline(data=data) if len(data) <= INLINE_BYTES else blobs.put(data)
 
 
 def _modules(task: Task[..., Any], root: Loader) -> tuple[str, ...]:

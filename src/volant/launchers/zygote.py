@@ -124,7 +124,7 @@ class Zygote:
             theirs.close()
         self._connection = FramedSocket(ours, on_frames=self._heard, on_end=self._disconnected)
         self._burial: asyncio.Task[None] | None = None
-        self._say(PrepareZygote(code=order.code, modules=order.code.modules))
+        self._say(PrepareZygote(code=order.code, modules=order.code.modules, blobs=order.start.context.blobs))
 
     @property
     def pid(self) -> int:

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from volant.model.payloads import Payload
+
 
 class CodeSource(msgspec.Struct, frozen=True, kw_only=True):
     """What a fresh interpreter needs to find the user's code the way the client found it."""
@@ -25,3 +27,5 @@ class CodeSource(msgspec.Struct, frozen=True, kw_only=True):
     """(module, path) for a file that was loaded as a module from outside `sys_path`."""
     digest: str
     """Hex BLAKE2b over the contents of the user's files that were imported."""
+    archive: Payload | None = None
+    """Those files as they were; see `volant.bundle.archive`."""

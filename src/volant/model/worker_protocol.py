@@ -165,6 +165,8 @@ class PrepareZygote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, 
     code: CodeSource
     modules: tuple[str, ...] = ()
     """Modules to import before the first fork, beside those of *code*."""
+    blobs: str = ""
+    """URL of the blob store, where the archive of *code* is."""
 
 
 class ForkWorker(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="fork"):

@@ -18,11 +18,13 @@ from types import FrameType, ModuleType
 
 import msgspec
 
+from volant.bundle.archive import Archive, installed
 from volant.bundle.loading import importing_for_worker, load_file_as_module, load_main
 from volant.kit.processes import children, signal_trees
-from volant.model.code import CodeSource
 from volant.model.failures import Failure, FailureKind
+from volant.model.payloads import Inline, Payload
 from volant.model.worker_protocol import PrepareZygote, ZygoteFailed
+from volant.ports.blobs import Blobs
 from volant.values.failures import encode_exception
 from volant.values.references import PendingModule
 from volant.worker.randomness import Generators, GeneratorWatch
@@ -62,9 +64,12 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
     descriptors: list[int]
 
 
-def prepare(order: PrepareZygote, *, keep: Callable[[], Kept]) -> Imported | ZygoteFailed:
+def prepare(
+    order: PrepareZygote, *, open_blobs: Callable[[str], Blobs], keep: Callable[[], Kept]
+) -> Imported | ZygoteFailed:
     """Import the user's code, unless it turns out that a fork would not survive that.
 
+    *open_blobs* gives the store behind a URL, where the archive of the code may be.
     In that case this does not return: the process starts over, and `resumed` gives it what *keep* gave.
     """
     environ = dict(os.environ)
@@ -72,20 +77,22 @@ def prepare(order: PrepareZygote, *, keep: Callable[[], Kept]) -> Imported | Zyg
     watch = _ThreadWatch()
     generators = GeneratorWatch()
     try:
-        enter_code(order.code)
+        enter_code(order, open_blobs)
         with watch, generators:
             import_code(order, imported=watch.imported)
     except BaseException as exc:  # noqa: BLE001  # user code: whatever it raised, the engine is told
         return ZygoteFailed(failure=import_failure(exc))
     unsafe = watch.unsafe_threads()
     if not unsafe:
-        return Imported(preparation=Preparation(order=order, imported=True), generators=generators.found())
-    preparation = Preparation(order=order, imported=False, warning=_warning(unsafe))
+        preparation = Preparation(order=order, imported=True, warning=_edited())
+        return Imported(preparation=preparation, generators=generators.found())
+    warning = "; ".join(filter(None, (_warning(unsafe), _edited())))
+    preparation = Preparation(order=order, imported=False, warning=warning)
     _start_over(preparation, keep(), environ, folder)
     raise AssertionError
 
 
-def resumed() -> Resumed | None:
+def resumed(open_blobs: Callable[[str], Blobs]) -> Resumed | None:
     """What this process was before it started over without the user's modules; None when it did not."""
     descriptor = os.environ.pop(_RESUME, None)
     if descriptor is None:
@@ -94,12 +101,20 @@ def resumed() -> Resumed | None:
         found = msgspec.msgpack.decode(file.read(), type=Resumed)
     for received in found.descriptors:
         os.set_inheritable(received, False)
-    enter_code(found.preparation.order.code)
+    enter_code(found.preparation.order, open_blobs)
     return found
 
 
-def enter_code(code: CodeSource) -> None:
-    """Stand where the client stood: its working directory, its module search path."""
+def enter_code(order: PrepareZygote, open_blobs: Callable[[str], Blobs]) -> None:
+    """Stand where the client stood, with its files as they were: its working directory, its module search path.
+
+    Raises:
+        BlobError: the archive of its files cannot be read.
+        OSError: there is no such working directory any more.
+    """
+    code = order.code
+    if code.archive is not None:
+        Archive(_bytes_of(code.archive, order.blobs, open_blobs)).install()
     os.chdir(code.cwd)
     path = list(code.sys_path)
     if code.package_root not in path:
@@ -112,6 +127,18 @@ def enter_code(code: CodeSource) -> None:
     elif not code.main_is_imported:
         load = partial(_load_main_when_asked, code.main_script, code.main_package)
         sys.modules["__main__"] = PendingModule("__main__", load=load)
+
+
+def _bytes_of(payload: Payload, blobs: str, open_blobs: Callable[[str], Blobs]) -> bytes:
+    return payload.data if isinstance(payload, Inline) else open_blobs(blobs).get(payload)
+
+
+def _edited() -> str | None:
+    changed = installed().changed
+    if not changed:
+        return None
+    names = ", ".join(sorted(os.path.basename(path) for path in changed))
+    return f"{names}: edited since the run was submitted; it goes on with the code that it started with"
 
 
 def _load_main_when_asked(script: str, package: str) -> ModuleType:

@@ -94,7 +94,7 @@ class _Zygote:
 
     def serve(self) -> None:
         """Until the engine goes away or says to leave, and every worker is gone."""
-        again = resumed()
+        again = resumed(self._open_blobs)
         if again is not None:
             self._frames.extend(again.unread)
             self._descriptors.extend(again.descriptors)
@@ -125,6 +125,7 @@ class _Zygote:
     def _prepare(self, message: PrepareZygote) -> None:
         found = prepare(
             message,
+            open_blobs=self._open_blobs,
             keep=lambda: (self._connection.fileno(), self._reader.rest(), list(self._frames), list(self._descriptors)),
         )
         if isinstance(found, ZygoteFailed):
