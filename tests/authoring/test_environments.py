@@ -46,7 +46,7 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     register_plugin(WarmCluster, ClusterPlugin("warm", allows_reuse=True))
 
 
-@pytest.mark.parametrize("name", ["a", "my_env", "my-env", "env2", "2env", "a_b-c"])
+@pytest.mark.parametrize("name", ["a", "my_env", "my-env", "env2", "e2-3nv", "a_b-c"])
 def test_a_name_is_snake_or_kebab_case(name: str) -> None:
     assert TaskEnvironment(name).name == name
     assert TaskEnvironment(name=f"{name}-x").name == f"{name}-x"
@@ -64,12 +64,13 @@ def test_a_name_is_snake_or_kebab_case(name: str) -> None:
         ("é", "my_env"),
         ("", "my_env"),
         ("a\n", "a"),
+        ("1a", "env_1a"),
     ],
 )
 def test_another_name_is_refused_with_one_that_would_do(name: str, suggestion: str) -> None:
-    message = f"TaskEnvironment: name is {name!r}, expected lower-case letters and digits .*, such as '{suggestion}'"
-    with pytest.raises(DefinitionError, match=re.escape(message).replace(r"\.\*", ".*")):
+    with pytest.raises(DefinitionError, match=re.escape(f"TaskEnvironment: name is {name!r}, expected lower-case")) as caught:
         TaskEnvironment(name)
+    assert caught.value.hint == f"for example '{suggestion}'"
 
 
 def test_the_name_is_a_str() -> None:
@@ -127,7 +128,7 @@ def test_what_is_given_is_an_attribute(name: str, value: Any, kept: Any) -> None
         ("secrets", ["a", 3], DefinitionTypeError, r"secrets\[1\] is 3 \(int\), expected a str or a Secret"),
         ("depends_on", "env", DefinitionTypeError, r"depends_on is 'env' \(str\), expected a list of environments"),
         ("depends_on", ["env"], DefinitionTypeError, r"depends_on\[0\] is 'env' \(str\), expected a TaskEnvironment"),
-        ("description", "x" * 256, DefinitionError, "description is .*, expected 255 characters or fewer, not 256"),
+        ("description", "x" * 256, DefinitionError, "description has 256 characters, expected at most 255"),
         ("description", 3, DefinitionTypeError, r"description is 3 \(int\), expected a str"),
         (
             "pod_template",
@@ -382,5 +383,5 @@ def test_tasks_of_different_images_or_of_an_environment_are_refused(env: TaskEnv
 
     with pytest.raises(ValueError, match=r"<task env.owned> belongs to TaskEnvironment 'env', expected a task without"):
         TaskEnvironment.from_task("made", owned)
-    with pytest.raises(DefinitionTypeError, match=r"a task is <function _plain .*, expected a task without an environ"):
+    with pytest.raises(DefinitionTypeError, match=r"tasks\[0\] is <function _plain> .*, expected a task without an environ"):
         TaskEnvironment.from_task("made", _plain)  # type: ignore[arg-type]

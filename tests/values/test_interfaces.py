@@ -240,10 +240,26 @@ class TestInputs:
             interface(work).encode_inputs({"x": "a"})
 
     def test_a_default_that_is_not_of_its_type_is_refused(self) -> None:
-        def work(x: int = "a") -> None: ...  # type: ignore[assignment]
+        def work(x: list[int] = ()) -> None: ...  # type: ignore[assignment]
 
-        with pytest.raises(ArgumentError, match="parameter 'x': found str 'a', wanted int"):
-            interface(work).encode_inputs({})
+        with pytest.raises(DefinitionTypeError, match=r"the default of x: found tuple \(\), wanted list\[int\]"):
+            interface(work)
+
+    def test_a_default_of_a_type_that_is_defined_later_is_checked_at_the_first_call(self) -> None:
+        def work(x: "Later" = "a") -> None: ...  # type: ignore[assignment, name-defined]  # noqa: F821
+
+        found = interface(work)
+        work.__globals__["Later"] = int
+        try:
+            with pytest.raises(ArgumentError, match="parameter 'x': found str 'a', wanted int"):
+                found.encode_inputs({})
+        finally:
+            del work.__globals__["Later"]
+
+    def test_a_default_that_cannot_be_stored_is_left_to_the_function(self) -> None:
+        def work(x: Any = threading.Lock()) -> None: ...
+
+        assert interface(work).encode_inputs({}).data == interface(lambda: None).encode_inputs({}).data
 
     def test_a_wrong_value_is_named_by_task_parameter_path_and_types(self) -> None:
         def work(orders: list[samples.Order], config: dict[str, int]) -> None: ...

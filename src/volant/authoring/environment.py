@@ -27,6 +27,7 @@ from volant.authoring.validation import (
     refuse_value,
     text,
 )
+from volant.kit.nearest import did_you_mean
 from volant.model.errors import DefinitionError, DuplicateNameError
 from volant.values.signatures import is_async
 
@@ -34,7 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 _PICKLED = ("_depends_on", "_name", "declaration", "include_folder", "settings", "version")
-_NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII)
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", re.ASCII)
 
 
 class TaskDecorator(Protocol):
@@ -84,7 +85,8 @@ class TaskEnvironment:
     later counts for the calls made from then on.
 
     Args:
-        name: prefixes the names of the tasks; lower-case letters and digits with single `-` or `_` between.
+        name: prefixes the names of the tasks; lower-case letters and digits with single `-` or `_` between, a letter
+            first.
         image: the software the tasks need; default the running interpreter.
         resources: cores, memory, accelerators and disk of an attempt.
         env_vars: environment variables, set before the user's modules are imported.
@@ -139,8 +141,8 @@ class TaskEnvironment:
         queue: str | None = None,
     ) -> None:
         if not _NAME.fullmatch(text("TaskEnvironment", "name", name)):
-            wanted = "lower-case letters and digits with single '-' or '_' between"
-            refuse_value("TaskEnvironment", "name", name, f"{wanted}, such as {_suggested(name)!r}")
+            wanted = "lower-case letters and digits with single '-' or '_' between, a letter first"
+            refuse_value("TaskEnvironment", "name", name, wanted, hint=f"for example {_suggested(name)!r}")
         given = EnvironmentSettings(
             image=image,
             resources=resources,
@@ -230,10 +232,12 @@ class TaskEnvironment:
         found = {environment.name: environment for environment in self._depends_on}
         for environment in _environments(self.title, environments):
             if environment.name == self._name:
-                raise DefinitionError(f"{self.title}: depends_on holds the environment itself, expected others")
+                message = f"{self.title}: depends_on holds the environment itself, expected others"
+                raise DefinitionError(message, hint="tasks of one environment may call one another; leave it out")
             found[environment.name] = environment
         self._depends_on = tuple(found.values())
 
+    @known_keywords("TaskEnvironment.clone_with", lambda name, _: misplaced("clone_with", Level.ENVIRONMENT, name))
     def clone_with(self, name: str, **changes: Unpack[EnvironmentSettings]) -> "TaskEnvironment":
         """An environment without tasks that differs in its name and these settings.
 
@@ -259,11 +263,11 @@ class TaskEnvironment:
             DefinitionError: a task belongs to an environment, or the images differ.
         """
         where = f"TaskEnvironment.from_task({name!r})"
-        for task in tasks:
-            instance_of(where, "a task", task, Task, "a task without an environment")
+        for index, task in enumerate(tasks):
+            instance_of(where, f"tasks[{index}]", task, Task, "a task without an environment")
             if task.has_environment:
                 message = f"{where}: {task!r} belongs to {task.environment.title}, expected a task without environment"
-                raise DefinitionError(message)
+                raise DefinitionError(message, hint="call it from where it is; depends_on names its environment")
         made = cls(name, image=_common_image(where, tasks), depends_on=depends_on)
         for task in tasks:
             task.belong_to(made)
@@ -294,7 +298,8 @@ class TaskEnvironment:
         plugin = default_plugins.plugin_for(self.title, config)
         if reusable != "off" and not plugin.allows_reuse:
             message = f"{where}: reusable and plugin_config are both set, expected one of them: "
-            raise DefinitionError(message + f"the plugin {plugin.name!r} does not run in warm workers")
+            message += f"the plugin {plugin.name!r} does not run in warm workers"
+            raise DefinitionError(message, hint="leave reusable out, or set reusable='off'")
 
     def adopt(self, task: Task[..., Any]) -> None:
         """Take in a task that was unpickled with this environment."""
@@ -315,7 +320,8 @@ class TaskEnvironment:
         known = self._tasks.get(task.name)
         if known is not None and not task.declaration.is_same_source(known.declaration):
             message = f"task {task.name!r} is defined at {task.declaration}, "
-            raise DuplicateNameError(message + f"but there is one of this name already, from {known.declaration}")
+            message += f"but there is one of this name already, from {known.declaration}"
+            raise DuplicateNameError(message, hint="rename one of the functions; a task is called after its function")
         check_reuse(self, task)
         self._tasks[task.name] = task
 
@@ -332,6 +338,21 @@ class TaskEnvironment:
             self.include_folder = declared_by_caller().folder
             found["include"] = checked_patterns(self.title, include, self.include_folder)
         return found
+
+    def __setattr__(self, name: str, value: object) -> None:
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError:
+            raise AttributeError(self._why_not_set(name)) from None
+
+    def _why_not_set(self, name: str) -> str:
+        if name == "name":
+            return f"{self.title}: its name does not change; clone_with('another_name') makes an environment like it"
+        if name == "depends_on":
+            return f"{self.title}: depends_on is not assigned; add_dependency(env, ...) adds to it"
+        if name in {"tasks", "title", "sandbox"}:
+            return f"{self.title}: {name} cannot be assigned"
+        return f"{self.title} has no setting {name!r}{did_you_mean(name, EnvironmentSettings.__annotations__)}"
 
     def __repr__(self) -> str:
         return f"<TaskEnvironment {self._name}>"
@@ -368,10 +389,11 @@ def _common_image(where: str, tasks: Iterable[Task[..., Any]]) -> Image | str:
         first, wanted = images[0]
         if image is not wanted and image != wanted:
             message = f"{where}: {task.name!r} has the image {image!r}, expected that of {first.name!r}: {wanted!r}"
-            raise DefinitionError(message)
+            raise DefinitionError(message, hint="put them into two environments, or give both the same image")
     return (images[0][1] if images else None) or "auto"
 
 
 def _suggested(name: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return "_".join(re.findall(r"[a-z0-9]+", spaced.lower())) or "my_env"
+    words = "_".join(re.findall(r"[a-z0-9]+", spaced.lower())) or "my_env"
+    return words if words[0].isalpha() else f"env_{words}"

@@ -19,6 +19,7 @@ from volant.authoring.validation import (
     variables,
 )
 from volant.authoring.value import Value
+from volant.kit.nearest import did_you_mean
 
 AnyPath = str | os.PathLike[str]
 _PYTHON = re.compile(r"3\.[0-9]+(\.[0-9]+)?", re.ASCII)
@@ -317,5 +318,14 @@ def _existing(parameter: str, path: object) -> str:
     folder = declared_by_caller().folder
     found = os.path.normpath(os.path.join(folder, path_text("Image", parameter, path)))
     if not os.path.exists(found):
-        refuse_value("Image", parameter, path, f"something that exists in {folder}")
+        suggestion = did_you_mean(os.path.basename(found), _names_beside(found))
+        hint = "paths are relative to the file that names them"
+        refuse_value("Image", parameter, path, f"something that exists in {folder}{suggestion}", hint=hint)
     return found
+
+
+def _names_beside(path: str) -> list[str]:
+    try:
+        return os.listdir(os.path.dirname(path))
+    except OSError:
+        return []

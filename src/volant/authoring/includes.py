@@ -12,5 +12,6 @@ def checked_patterns(where: str, value: object, folder: str) -> tuple[str, ...]:
     for pattern in patterns:
         whole = os.path.join(glob.escape(folder), pattern)
         if next(glob.iglob(whole, recursive=True, include_hidden=True), None) is None:
-            refuse_value(where, "include", pattern, f"a path or glob that matches something in {folder}")
+            hint = "patterns are relative to the file that declares the environment"
+            refuse_value(where, "include", pattern, f"a path or glob that matches something in {folder}", hint=hint)
     return tuple(dict.fromkeys(patterns))

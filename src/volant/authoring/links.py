@@ -77,12 +77,13 @@ def link_spec(link: Link) -> LinkSpec:
 
 
 def _checked(where: str, uri: object) -> str:
+    text = filled_text(where, "uri", uri)
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(filled_text(where, "uri", uri)) if name is not None]
+        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
     except ValueError as error:
         refuse_value(where, "uri", uri, f"a text whose braces close ({error}); '{{{{' stands for a brace")
     for name in names:
         if name not in PLACEHOLDERS:
             wanted = f"placeholders among {', '.join(PLACEHOLDERS)}{did_you_mean(name, PLACEHOLDERS)}"
             refuse_value(where, "uri", uri, wanted)
-    return cast(str, uri)
+    return text

@@ -21,6 +21,7 @@ from volant.authoring.validation import (
     filled_text,
     flag,
     instance_of,
+    queue_name,
     refuse_type,
     refuse_value,
     text,
@@ -28,7 +29,7 @@ from volant.authoring.validation import (
     variables,
     whole_number,
 )
-from volant.model.errors import UnknownParameterError
+from volant.model.errors import DefinitionError, UnknownParameterError
 
 if TYPE_CHECKING:
     from volant.authoring.environment import TaskEnvironment
@@ -138,6 +139,8 @@ _EVERYWHERE = (Level.ENVIRONMENT, Level.TASK, Level.OVERRIDE)
 _NOT_ENVIRONMENT = (Level.TASK, Level.OVERRIDE)
 _TASK_ONLY = (Level.TASK,)
 
+_WRITTEN = {Level.ENVIRONMENT: "TaskEnvironment", Level.TASK: "@env.task", Level.OVERRIDE: "task.override"}
+
 PARAMETERS: dict[str, tuple[Level, ...]] = {
     "name": _ENVIRONMENT_ONLY,
     "image": _ENVIRONMENT_ONLY,
@@ -170,7 +173,9 @@ def misplaced(where: str, level: Level, name: str) -> UnknownParameterError:
     """The error for a keyword that this level does not accept: who does, or what was probably meant."""
     if levels := PARAMETERS.get(name):
         accepting = " and ".join(levels)
-        return UnknownParameterError(f"{where}: {name} is set on {accepting}, {level} does not accept it")
+        message = f"{where}: {name} is set on {accepting}, {level} does not accept it"
+        written = " or ".join(f"{_WRITTEN[each]}({name}=...)" for each in levels)
+        return UnknownParameterError(message, hint=f"write {written}")
     return unknown_parameter(where, name, _accepted(level))
 
 
@@ -197,7 +202,8 @@ def _accepted(level: Level) -> Iterable[str]:
 def _description(where: str, value: object) -> str:
     found = text(where, "description", value)
     if len(found) > 255:
-        refuse_value(where, "description", found, f"255 characters or fewer, not {len(found)}")
+        message = f"{where}: description has {len(found)} characters, expected at most 255"
+        raise DefinitionError(message, hint="what is longer belongs into the docstrings of the tasks")
     return found
 
 
@@ -207,6 +213,11 @@ def _reusable(where: str, value: object) -> ReusePolicy | Literal["off"]:
     if not isinstance(value, ReusePolicy):
         refuse_type(where, "reusable", value, "a ReusePolicy, or 'off'")
     return value
+
+
+def _queue(where: str, value: object) -> str:
+    """The name of a queue; an empty one means none."""
+    return queue_name(where, value) if value != "" else ""
 
 
 def _short_name(where: str, value: object) -> str:
@@ -224,7 +235,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "cache": as_cache,
     "reusable": _reusable,
     "plugin_config": lambda where, value: value,
-    "queue": lambda where, value: text(where, "queue", value),
+    "queue": _queue,
     "short_name": _short_name,
     "retries": as_retries,
     "timeout": as_timeout,

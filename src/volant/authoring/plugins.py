@@ -56,7 +56,8 @@ class PluginRegistry:
                 return self._plugins[kind]
         types = ", ".join(sorted(kind.__qualname__ for kind in self._plugins)) or "none so far"
         message = f"{where}: plugin_config is {shown(config)} ({type(config).__name__}), "
-        raise DefinitionTypeError(message + f"expected an instance of a registered type; there are: {types}")
+        message += f"expected an instance of a registered type; there are: {types}"
+        raise DefinitionTypeError(message, hint="volant.register_plugin(type, plugin) registers one")
 
 
 def _check_plugin(plugin: object) -> None:

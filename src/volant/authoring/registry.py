@@ -25,7 +25,8 @@ class EnvironmentRegistry:
         known = self._environments.get(environment.name)
         if known is not None and not environment.declaration.is_same_source(known.declaration):
             message = f"TaskEnvironment {environment.name!r} is defined at {environment.declaration}, "
-            raise DuplicateNameError(message + f"but there is one of this name already, from {known.declaration}")
+            message += f"but there is one of this name already, from {known.declaration}"
+            raise DuplicateNameError(message, hint="rename one of them; the names of tasks begin with it")
         self._environments[environment.name] = environment
 
     def get(self, name: str) -> "TaskEnvironment | None":

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from volant.authoring.validation import filled_text, is_sequence, items, refuse_type, refuse_value, whole_number
 from volant.authoring.value import Value
+from volant.kit.nearest import did_you_mean
 from volant.kit.quantities import format_bytes, format_cpu, parse_bytes, parse_cpu
 from volant.model.errors import DefinitionError
 
@@ -13,6 +14,14 @@ _DEVICE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]*", re.ASCII)
 _MIG_SLICE = re.compile(r"[1-9][0-9]*g\.[1-9][0-9]*gb(\+[a-z.]+)?", re.ASCII)
 _TPU_SLICE = re.compile(r"[1-9][0-9]*(x[1-9][0-9]*){1,2}", re.ASCII)
 _THOUSANDTHS = re.compile(r"[0-9.]+m", re.ASCII)
+_OTHER_UNIT = re.compile(r"([0-9.]+)\s*([kKmMgGtT])(i?)[bB]?", re.ASCII)
+_COUNT_FIRST = re.compile(r"([1-9][0-9]*)\s*[x*:]?\s*([A-Za-z][A-Za-z0-9]*)", re.ASCII)
+_MODELS = (
+    *("A10", "A10G", "A30", "A40", "A100", "A100 40G", "A100 80G", "B200", "B300", "GB200", "GH200"),
+    *("H100", "H100 80G", "H200", "K80", "L4", "L40", "L40S", "P4", "P100", "T4", "V100"),
+    *("MI100", "MI210", "MI250", "MI250X", "MI300A", "MI300X", "MI325X", "MI350X", "MI355X"),
+)
+"""Models in their usual spelling. Others are accepted: a list ages faster than the programs that have it."""
 _CPU = "cores such as 1, 0.5 or '500m', or a pair (request, limit)"
 _MEMORY = "a size such as '512Mi' or '2Gi', or a pair (request, limit)"
 _SIZE = "a size such as '512Mi' or '2Gi'"
@@ -54,6 +63,8 @@ class GPU(Device):
     """GPUs of one model: `GPU("A100", 2)`, or a slice of one: `GPU("A100", 1, "1g.5gb")`."""
 
     def __init__(self, device: str | None = None, quantity: int = 1, partition: str | None = None) -> None:
+        if isinstance(device, str):
+            _check_model("GPU", "device", device, device)
         super().__init__(quantity=quantity, device=device, partition=partition, device_class="gpu")
 
 
@@ -98,7 +109,7 @@ class Resources(Value):
             memory_range=_range("memory", memory, _MEMORY, _bytes),
             device=_device(gpu),
             disk_bytes=None if disk is None else _bytes("disk", disk, _SIZE),
-            shm_bytes=None if shm is None or shm == "auto" else _bytes("shm", shm, f"'auto' or {_SIZE}"),
+            shm_bytes=None if shm is None or shm == "auto" else _shm(shm),
         )
 
     cpu_range: tuple[int, int] | None
@@ -112,6 +123,11 @@ class Resources(Value):
 
     def _content(self) -> object:
         return (self.cpu_range, self.memory_range, self.device, self.disk_bytes, self.shm_bytes, self.shm == "auto")
+
+
+def _shm(shm: object) -> int:
+    suggestion = did_you_mean(shm, ("auto",)) if isinstance(shm, str) else ""
+    return _bytes("shm", shm, f"'auto' or {_SIZE}{suggestion}")
 
 
 def _pair(value: object) -> object:
@@ -138,7 +154,8 @@ def _range(
     if request > limit:
         form = format_cpu if parameter == "cpu" else format_bytes
         message = f"Resources: {parameter} requests {pair[0]!r} ({form(request)}), "
-        raise DefinitionError(message + f"which is above its limit {pair[1]!r} ({form(limit)})")
+        message += f"which is above its limit {pair[1]!r} ({form(limit)})"
+        raise DefinitionError(message, hint=f"the request comes first: {parameter}=({pair[1]!r}, {pair[0]!r})")
     return request, limit
 
 
@@ -160,7 +177,13 @@ def _bytes(parameter: str, value: object, wanted: str) -> int:
     try:
         return parse_bytes(value)
     except ValueError:
-        refuse_value("Resources", parameter, value, wanted)
+        refuse_value("Resources", parameter, value, wanted + _size_meant(value))
+
+
+def _size_meant(value: str) -> str:
+    """The size that was probably meant by one with a unit of other programs: `1GiB`, `512mb`."""
+    found = _OTHER_UNIT.fullmatch(value)
+    return f"; did you mean '{found[1]}{found[2].upper()}{found[3]}'?" if found else ""
 
 
 def _device(gpu: object) -> Device | None:
@@ -172,13 +195,28 @@ def _device(gpu: object) -> Device | None:
     if isinstance(gpu, str):
         name, colon, count = gpu.partition(":")
         if not _DEVICE_NAME.fullmatch(name) or (colon and not (count.isascii() and count.isdigit() and int(count))):
-            refuse_value("Resources", "gpu", gpu, wanted)
+            turned = _COUNT_FIRST.fullmatch(gpu)
+            refuse_value("Resources", "gpu", gpu, wanted + (f"; did you mean '{turned[2]}:{turned[1]}'?" if turned else ""))
+        _check_model("Resources", "gpu", gpu, name)
         return Device(quantity=int(count) if colon else 1, device=name)
     if isinstance(gpu, bool) or not isinstance(gpu, int):
         refuse_type("Resources", "gpu", gpu, wanted)
     if gpu < 0:
         refuse_value("Resources", "gpu", gpu, wanted)
     return Device(quantity=gpu) if gpu else None
+
+
+def _check_model(where: str, parameter: str, found: str, name: str) -> None:
+    """Refuse a known model in another spelling: `a100`, `H10O`, `A-100`. What is not known at all is accepted."""
+    for model in _MODELS:
+        if name != model and _folded(name) == _folded(model):
+            wanted = f"a model such as 'A100'; did you mean {found.replace(name, model)!r}?"
+            refuse_value(where, parameter, found, wanted, hint="a device of another kind: Device(1, 'name')")
+
+
+def _folded(model: str) -> str:
+    """What is left of a model's name where spelling does not count."""
+    return re.sub(r"[^a-z0-9]", "", model.casefold()).replace("o", "0").replace("l", "1").replace("i", "1")
 
 
 def _check_partition(where: str, kind: str, partition: str) -> None:

@@ -29,6 +29,8 @@ class Secret(Value):
         mount: str | os.PathLike[str] | None = None,
         as_env_var: str | None = None,
     ) -> None:
+        if as_env_var is None:
+            _check_default_variable(key, group)
         self._keep(
             key=_name("key", key),
             group=None if group is None else _name("group", group),
@@ -62,6 +64,14 @@ def as_secrets(where: str, value: object) -> tuple[Secret, ...]:
         else:
             refuse_type(where, f"secrets[{index}]", item, "a str or a Secret")
     return tuple(found)
+
+
+def _check_default_variable(key: object, group: object) -> None:
+    """A variable is named after group and key, so they cannot begin with a digit."""
+    parameter, first = ("key", key) if group is None else ("group", group)
+    if isinstance(first, str) and first[:1].isdigit():
+        hint = f"name the variable yourself: Secret({key!r}, as_env_var='KEY_{first.upper()}')"
+        refuse_value("Secret", parameter, first, "no digit first, since a variable is named after it", hint=hint)
 
 
 def _name(parameter: str, value: object) -> str:

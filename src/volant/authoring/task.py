@@ -16,18 +16,29 @@ from volant.authoring.images import Image, as_image
 from volant.authoring.links import Link
 from volant.authoring.locating import place_of
 from volant.authoring.merging import merged_spec
-from volant.authoring.parameters import Level, OverrideSettings, Settings, checked_settings
+from volant.authoring.parameters import PARAMETERS, Level, OverrideSettings, Settings, checked_settings
 from volant.authoring.resolvers import find_by_name
 from volant.authoring.reuse import ReusePolicy
 from volant.authoring.session import Session, current_group, current_session
-from volant.authoring.triggers import Trigger
-from volant.model.errors import CallError, DefinitionError, DefinitionTypeError, SyncTaskCallInAsyncContextError
+from volant.authoring.triggers import Trigger, TriggerTime
+from volant.authoring.validation import known_keywords, shown
+from volant.kit.nearest import did_you_mean
+from volant.model.errors import (
+    ArgumentError,
+    CallError,
+    DefinitionError,
+    DefinitionTypeError,
+    SyncTaskCallInAsyncContextError,
+    UnknownParameterError,
+)
 from volant.model.ids import TaskName
 from volant.model.specs import ActionSpec, LoaderKind
 from volant.values.interfaces import Interface
 
 if TYPE_CHECKING:
     from volant.authoring.environment import TaskEnvironment
+
+_NO_METHOD = "move it out of the class; what it needs of the object becomes a parameter"
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -136,6 +147,7 @@ class Task(Generic[P, R_co]):
         """What runs the task by itself, once deployed."""
         return self._own.get("triggers", ())
 
+    @known_keywords("task.override()")
     def override(self, **changes: Unpack[OverrideSettings]) -> Self:
         """The same task with other settings, for the calls that are made of what is returned.
 
@@ -146,6 +158,10 @@ class Task(Generic[P, R_co]):
             DefinitionError: a value that cannot be.
         """
         where = f"task {self.name!r}.override()"
+        for name in changes:
+            if name not in PARAMETERS and name in self.interface.by_name:
+                message = f"{where} has no parameter {name!r}, which is an argument of the task"
+                raise UnknownParameterError(message, hint=f"pass it in the call: {self.func.__name__}({name}=...)")
         given = checked_settings(where, Level.OVERRIDE, cast("dict[str, object]", changes))
         made = self.with_overrides({**self._overrides, **given})
         made._check_reuse(where, given)
@@ -205,7 +221,8 @@ class Task(Generic[P, R_co]):
         for name in ("resources", "env_vars", "secrets"):
             if name in self._overrides:
                 message = f"{where}: {name} belongs to a warm worker and cannot differ per task, "
-                raise DefinitionError(message + f"expected reusable='off' in the same override as {name}")
+                message += f"expected reusable='off' in the same override as {name}"
+                raise DefinitionError(message, hint=f"{self.func.__name__}.override({name}=..., reusable='off')")
         check_concurrency(where, reusable, is_async=self.interface.is_async)
         self.environment.check_plugin(where, reusable)
 
@@ -215,9 +232,31 @@ class Task(Generic[P, R_co]):
         where = f"task {self.name!r}"
         mine: Settings = {**self._own, **self._overrides}
         if "cache" in mine:
-            _check_names(where, "Cache.ignored_inputs", mine["cache"].ignored_inputs, names)
+            _check_names(where, "Cache.ignored_inputs", mine["cache"].ignored_inputs, names, self.interface.describe())
         for trigger in mine.get("triggers", ()):
-            _check_names(where, f"the inputs of Trigger {trigger.name!r}", tuple(trigger.inputs), names)
+            self._check_trigger(where, trigger, names)
+
+    def _check_trigger(self, where: str, trigger: Trigger, names: list[str]) -> None:
+        """A trigger has what the task needs, since nobody is there to add it."""
+        what = f"the inputs of Trigger {trigger.name!r}"
+        _check_names(where, what, tuple(trigger.inputs), names, self.interface.describe())
+        for parameter in self.interface.parameters:
+            if parameter.is_required and parameter.name not in trigger.inputs:
+                message = f"{where}: {what} lack {parameter.name!r}, which has no default"
+                hint = f'inputs={{"{parameter.name}": ...}}; TriggerTime stands for the time that it fired for'
+                raise DefinitionError(message, hint=hint)
+        for name, value in trigger.inputs.items():
+            if value is not TriggerTime:
+                try:
+                    self.interface.check_value(name, value)
+                except ArgumentError as error:
+                    raise DefinitionTypeError(f"{where}: {what}: {error}", hint=error.hint) from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in OverrideSettings.__annotations__:
+            message = f"task {self.name!r}: {name} is not assigned; {self.func.__name__}.override({name}=...) "
+            raise AttributeError(message + "gives a task with another one")
+        object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -293,32 +332,40 @@ def check_concurrency(where: str, reusable: ReusePolicy, *, is_async: bool) -> N
     """Refuse a sync task in workers that run several actions at once."""
     if reusable.concurrency > 1 and not is_async:
         message = f"{where}: a sync task in an environment with ReusePolicy(concurrency={reusable.concurrency}), "
-        raise DefinitionError(message + "expected an async def, or concurrency=1: sync tasks would block each other")
+        message += "expected an async def, or concurrency=1: sync tasks would block each other"
+        raise DefinitionError(message, hint="make the function an async def, or leave concurrency out")
 
 
 def _check_function(function: object) -> None:
     if isinstance(function, Task):
-        raise DefinitionTypeError(f"@env.task: {function!r} is a task already, expected a function")
+        message = f"@env.task: {function!r} is a task already, expected a function"
+        raise DefinitionTypeError(message, hint="decorate a function once; other settings come with task.override(...)")
     if inspect.ismethod(function):
         message = f"@env.task: {function.__qualname__} is a method of {type(function.__self__).__name__}, "
-        raise DefinitionError(message + "expected a function: a task cannot be a method, since it runs elsewhere")
+        message += "expected a function: a task cannot be a method, since it runs elsewhere"
+        raise DefinitionError(message, hint=_NO_METHOD)
     if not isinstance(getattr(function, "__name__", None), str):
-        raise DefinitionTypeError(f"@env.task: found {function!r}, expected a function: def or async def")
+        settings = "settings are keywords, as in @env.task(retries=3)"
+        hint = settings if isinstance(function, (str, int, float)) else "define a function with def and decorate that"
+        message = f"@env.task: found {shown(function)}, expected a function: def or async def"
+        raise DefinitionTypeError(message, hint=hint)
     if not inspect.isfunction(function):
         return
     if function.__name__ == "<lambda>":
-        raise DefinitionError("@env.task: found a lambda, expected a def: a task needs a name")
+        message = "@env.task: found a lambda, expected a def: a task needs a name"
+        raise DefinitionError(message, hint="define a function with def and decorate that")
     parameters = list(inspect.signature(function).parameters.values())
     if parameters and parameters[0].name in {"self", "cls"} and parameters[0].annotation is inspect.Parameter.empty:
         message = f"@env.task: {function.__qualname__} takes {parameters[0].name!r}, expected a function: "
-        raise DefinitionError(message + "a task cannot be a method, since it runs elsewhere")
+        raise DefinitionError(message + "a task cannot be a method, since it runs elsewhere", hint=_NO_METHOD)
 
 
-def _check_names(where: str, what: str, found: tuple[str, ...], names: list[str]) -> None:
+def _check_names(where: str, what: str, found: tuple[str, ...], names: list[str], signature: str) -> None:
     for name in found:
         if name not in names:
             listed = ", ".join(repr(each) for each in names) or "none, it takes no inputs"
-            raise DefinitionError(f"{where}: {what} names {name!r}, expected names of its inputs: {listed}")
+            message = f"{where}: {what} name {name!r}, expected names of its inputs: {listed}"
+            raise DefinitionError(message + did_you_mean(name, names), hint=f"the task takes {signature}")
 
 
 def _declared(function: Callable[..., Any]) -> Declaration:

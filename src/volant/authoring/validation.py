@@ -4,13 +4,15 @@
 """
 
 import functools
+import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn, ParamSpec, TypeGuard, TypeVar, cast
 
+from volant.authoring.examples import example_of
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import DefinitionError, DefinitionTypeError, UnknownParameterError
 
@@ -21,13 +23,15 @@ T = TypeVar("T")
 
 def refuse_value(where: str, parameter: str, found: object, expected: str, *, hint: str | None = None) -> NoReturn:
     """Raise for a value of the right type that cannot be."""
-    raise DefinitionError(f"{where}: {parameter} is {shown(found)}, expected {expected}", hint=hint)
+    message = f"{where}: {parameter} is {shown(found)}, expected {expected}"
+    raise DefinitionError(message, hint=hint or example_of(where, parameter))
 
 
 def refuse_type(where: str, parameter: str, found: object, expected: str, *, hint: str | None = None) -> NoReturn:
     """Raise for a value of the wrong type."""
     kind = "" if found is None or isinstance(found, type) else f" ({type(found).__name__})"
-    raise DefinitionTypeError(f"{where}: {parameter} is {shown(found)}{kind}, expected {expected}", hint=hint)
+    message = f"{where}: {parameter} is {shown(found)}{kind}, expected {expected}"
+    raise DefinitionTypeError(message, hint=hint or example_of(where, parameter))
 
 
 def instance_of(where: str, parameter: str, value: object, kind: type[T] | tuple[type[T], ...], expected: str) -> T:
@@ -58,9 +62,17 @@ def is_sequence(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
     return isinstance(value, (list, tuple))
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
 def shown(value: object) -> str:
-    """`repr`, bounded, so that a message stays readable."""
-    text = repr(value)
+    """`repr`, bounded and without addresses, so that a message stays readable."""
+    if isinstance(value, timedelta):
+        text = f"timedelta(seconds={value.total_seconds():g})"
+    elif inspect.isfunction(value):
+        text = f"<function {value.__qualname__}>"
+    else:
+        text = _ADDRESS.sub("", repr(value))
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
@@ -146,6 +158,16 @@ def text_map(where: str, parameter: str, value: object) -> dict[str, str]:
     }
 
 
+_QUEUE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
+
+
+def queue_name(where: str, value: object) -> str:
+    """The name of a queue, as the settings may name one."""
+    if not _QUEUE.fullmatch(filled_text(where, "queue", value)):
+        refuse_value(where, "queue", value, "letters and digits with '.', '-' or '_' between")
+    return cast(str, value)
+
+
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*", re.ASCII)
 
 
@@ -170,19 +192,18 @@ def variables(where: str, parameter: str, value: object) -> dict[str, str]:
 def known_keywords(
     where: str, explain: Callable[[str, tuple[str, ...]], UnknownParameterError] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let an unknown keyword of a function be an error that says more than Python's own."""
+    """Let an unknown keyword, a missing and a surplus argument be errors that say more than Python's own."""
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
-        code = cast(Any, function).__code__
-        first = 1 if code.co_varnames[:1] in (("self",), ("cls",)) else 0
-        names: tuple[str, ...] = code.co_varnames[first : code.co_argcount + code.co_kwonlyargcount]
-        known = frozenset(names)
+        expected = _Expected(where, function)
+        known = frozenset(expected.names)
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not kwargs.keys() <= known:
+            if not kwargs.keys() <= known and not expected.takes_any_keyword:
                 unknown = next(name for name in kwargs if name not in known)
-                raise explain(unknown, names) if explain else unknown_parameter(where, unknown, names)
+                raise explain(unknown, expected.names) if explain else unknown_parameter(where, unknown, expected.names)
+            expected.check_count(len(args), kwargs.keys())
             return function(*args, **kwargs)
 
         return checked
@@ -190,8 +211,45 @@ def known_keywords(
     return wrap
 
 
+class _Expected:
+    """The parameters of a function of ours, the first one left out where it is `self` or `cls`."""
+
+    def __init__(self, where: str, function: Callable[..., Any]) -> None:
+        plain = cast(Any, function)
+        code = plain.__code__
+        self.where = where
+        self._bound = 1 if code.co_varnames[:1] in (("self",), ("cls",)) else 0
+        self.names: tuple[str, ...] = code.co_varnames[self._bound : code.co_argcount + code.co_kwonlyargcount]
+        self._positional: tuple[str, ...] = code.co_varnames[self._bound : code.co_argcount]
+        self._required = self._positional[: len(self._positional) - len(plain.__defaults__ or ())]
+        self._takes_any_position = bool(code.co_flags & inspect.CO_VARARGS)
+        self.takes_any_keyword = bool(code.co_flags & inspect.CO_VARKEYWORDS)
+
+    def check_count(self, given: int, keywords: Collection[str]) -> None:
+        """Refuse more positional arguments than there are, and too few.
+
+        Raises:
+            DefinitionTypeError: the message names what is missing, or how many were found.
+        """
+        given -= self._bound
+        most = len(self._positional)
+        if given > most and not self._takes_any_position:
+            wanted = f"at most {most} ({', '.join(self._positional)})" if most else "keywords only"
+            found = f"{given} positional argument{'s' * (given > 1)}"
+            raise DefinitionTypeError(f"{self.where}: found {found}, expected {wanted}", hint=self._hint())
+        for name in self._required[given:]:
+            if name not in keywords:
+                raise DefinitionTypeError(f"{self.where}: the argument {name!r} is missing", hint=self._hint())
+
+    def _hint(self) -> str | None:
+        return example_of(self.where, "") or _listed(self.names)
+
+
 def unknown_parameter(where: str, name: str, names: Iterable[str]) -> UnknownParameterError:
     """The error for a keyword that nothing accepts."""
     names = list(names)
-    suggestion = did_you_mean(name, names) or f"; there are {', '.join(names)}"
-    return UnknownParameterError(f"{where} has no parameter {name!r}{suggestion}")
+    return UnknownParameterError(f"{where} has no parameter {name!r}{did_you_mean(name, names)}", hint=_listed(names))
+
+
+def _listed(names: Collection[str]) -> str:
+    return f"the parameters are {', '.join(names)}" if names else "it takes none"

@@ -1,9 +1,10 @@
 """What all value classes have in common: they do not change, and are equal when they say the same."""
 
 import inspect
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from volant.authoring.validation import known_keywords
+from volant.kit.nearest import did_you_mean
 
 
 class Value:
@@ -40,6 +41,12 @@ class Value:
             if parameter.default is parameter.empty or value != parameter.default:
                 parts.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    if not TYPE_CHECKING:
+        # A type checker finds a misspelt attribute by itself, as long as it does not see this.
+        def __getattr__(self, name: str) -> NoReturn:
+            suggestion = "" if name.startswith("_") else did_you_mean(name, dir(self))
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{suggestion}", name=name, obj=self)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} does not change; make a new one to set {name!r}")

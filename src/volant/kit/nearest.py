@@ -3,11 +3,17 @@
 import difflib
 from collections.abc import Iterable
 
+_SHORTEST_BEGINNING = 3
+
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar of *names*, or None when none is similar."""
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return found[0] if found else None
+    """The most similar of *names*, whatever its case, or else the only one that begins so; None when none is similar."""
+    by_folded = {known.casefold(): known for known in names}
+    folded = name.casefold()
+    found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    if not found and len(folded) >= _SHORTEST_BEGINNING:
+        found = [known for known in by_folded if known.startswith(folded)]
+    return by_folded[found[0]] if len(found) == 1 else None
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -115,7 +115,8 @@ def write_payload(write: Callable[[Sink], None], *, where: str, name: str = "") 
     try:
         write(out)
     except Misfit as fault:
-        raise ArgumentError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
+        hint = fault.remedy() if fault.remedy is not None else None
+        raise ArgumentError(f"{place(where, name, fault)}: {fault.text}", hint=hint) from fault.__cause__
     except Fault as fault:
         raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
     data = bytes(out)

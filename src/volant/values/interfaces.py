@@ -1,16 +1,25 @@
 """A task's inputs and outputs: what its function takes and returns, as values and as bytes."""
 
+import contextlib
 import typing
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Optional, get_args, get_origin
 
-from volant.model.errors import ArgumentError, DefinitionError
+from volant.model.errors import ArgumentError, DefinitionError, DefinitionTypeError, ValueCodecError
 from volant.values.annotations import describe, is_unresolved, unwrap
 from volant.values.codec import PLANNER, Encoded, decode_plan, encode_plan, read_payload, too_deep, write_payload
 from volant.values.plans import Plan
 from volant.values.scopes import Scope
-from volant.values.signatures import EMPTY, POSITIONAL_ONLY, Binding, Parameter, is_async, parameters_of
+from volant.values.signatures import (
+    EMPTY,
+    POSITIONAL_ONLY,
+    Binding,
+    Parameter,
+    is_async,
+    parameters_of,
+    shown_parameter,
+)
 from volant.values.structures import field_names, is_named_tuple
 from volant.values.wire import (
     STRUCT,
@@ -30,6 +39,7 @@ from volant.values.wire import (
 __all__ = ["EMPTY", "Interface", "Parameter"]
 
 _RETURN: Final = "return"
+_PLAIN: Final = frozenset((bool, int, float, str))
 _NOWHERE: Final = 1 << 62
 """A `Sink.probe` that no pickled part has."""
 
@@ -72,12 +82,19 @@ class Interface:
         Raises:
             DefinitionError: the function cannot be a task; the message says why.
         """
-        return cls(function, name=name, scope=Scope.of(function))
+        made = cls(function, name=name, scope=Scope.of(function))
+        made._check_defaults()
+        return made
 
     @property
     def title(self) -> str:
         """The task as errors name it."""
         return f"task {self.name!r}"
+
+    @property
+    def by_name(self) -> Mapping[str, Parameter]:
+        """The parameters by name, in order."""
+        return self._binding.by_name
 
     @property
     def types(self) -> Mapping[str, Any]:
@@ -102,6 +119,24 @@ class Interface:
             ArgumentError: an argument is missing, surplus, misspelt or given twice.
         """
         return self._binding.bind(args, kwargs)
+
+    def check_value(self, name: str, value: object) -> None:
+        """See that a value fits a parameter, as far as its annotation can be evaluated by now.
+
+        Raises:
+            ArgumentError: it does not.
+            DefinitionError: the annotation is no type.
+        """
+        parameter = self.by_name[name]
+        if parameter.annotation is EMPTY or _fits_plainly(value, parameter.annotation):
+            return
+        try:
+            annotation = self._type(name, parameter.annotation)
+        except DefinitionError:
+            return  # a name that is defined further down; the first call tells
+        plan = self._plan_of(parameter, annotation)
+        with contextlib.suppress(ValueCodecError):  # fits or not, it cannot be stored; a default never has to be
+            encode_plan(plan, value, where=name, name=name)
 
     def encode_inputs(self, arguments: Mapping[str, object]) -> Encoded:
         """The bytes of a call's arguments.
@@ -191,11 +226,7 @@ class Interface:
 
     def describe(self) -> str:
         """The signature as a person would write it: `(carrier: str, month: int = 1) -> float`."""
-        parts = [
-            f"{each.name}: {describe(each.annotation) if each.annotation is not EMPTY else 'Any'}"
-            + ("" if each.is_required else f" = {each.default!r}")
-            for each in self.parameters
-        ]
+        parts = [shown_parameter(each) for each in self.parameters]
         result = "" if self.return_annotation is EMPTY else f" -> {describe(self.return_annotation)}"
         return f"({', '.join(parts)}){result}"
 
@@ -210,6 +241,22 @@ class Interface:
             except DefinitionError:
                 continue
         return _restored, (self.function, self.name, self._types)
+
+    def _check_defaults(self) -> None:
+        """Refuse a default that its own annotation does not take.
+
+        Raises:
+            DefinitionTypeError: there is one.
+        """
+        for parameter in self.parameters:
+            if parameter.default is EMPTY or parameter.default is None:
+                continue
+            try:
+                self.check_value(parameter.name, parameter.default)
+            except ArgumentError as error:
+                message = f"{self.title}: the default of {str(error).removeprefix(f'{parameter.name}, at ')}"
+                hint = error.hint.replace("pass ", "write ", 1) if error.hint is not None else None
+                raise DefinitionTypeError(message, hint=hint) from None
 
     def _settle(self) -> None:
         """Evaluate what can be evaluated while the enclosing function bodies are there; then let go of them."""
@@ -264,7 +311,9 @@ class Interface:
         return self._slots
 
     def _plan(self, parameter: Parameter) -> Plan:
-        annotation = self._type(parameter.name, parameter.annotation)
+        return self._plan_of(parameter, self._type(parameter.name, parameter.annotation))
+
+    def _plan_of(self, parameter: Parameter, annotation: Any) -> Plan:
         try:
             if parameter.default is None:
                 return PLANNER.plan(Optional[unwrap(annotation)])  # noqa: UP045 - it may not have an `|`
@@ -357,6 +406,12 @@ class Interface:
 
 def _restored(function: Callable[..., Any], name: str, types: Mapping[str, Any]) -> Interface:
     return Interface(function, name=name, scope=Scope(function), types=types)
+
+
+def _fits_plainly(value: object, annotation: object) -> bool:
+    """Whether it is what most defaults are: a plain value of exactly the annotated class."""
+    cls = class_of(value)
+    return cls in _PLAIN and (annotation is cls or annotation == cls.__name__)
 
 
 def _numbered(count: int) -> tuple[str, ...]:

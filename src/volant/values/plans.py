@@ -6,8 +6,10 @@ is converted, and which classes need not be named in the bytes.
 """
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Any
 
+from volant.values.remedies import remedy
 from volant.values.wire import TAG_NAMES, Misfit, Misread, Sink, Source, class_of, found
 
 
@@ -63,7 +65,9 @@ class Plan(ABC):
         cls: type[Any] = class_of(value)
         if cls is not self.cls and cls.__qualname__ == self.cls.__qualname__:
             return Misfit(f"found {found(value)}, wanted {self.label} of {self.cls.__module__}, which is another class")
-        return Misfit(f"found {found(value)}, wanted {self.label}")
+        fault = Misfit(f"found {found(value)}, wanted {self.label}")
+        fault.remedy = partial(remedy, value, self.cls, self.label)
+        return fault
 
 
 class SelfDescribing(Plan):

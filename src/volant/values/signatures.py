@@ -5,17 +5,23 @@ Binding follows Python exactly; the errors name the task and what was meant, whi
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
 import msgspec
 
+from volant.kit.nearest import nearest
 from volant.model.errors import ArgumentError, DefinitionError, DefinitionTypeError
+from volant.values.annotations import describe
 from volant.values.wire import class_of, found
 
 EMPTY: Final = inspect.Parameter.empty
 POSITIONAL_ONLY: Final = inspect.Parameter.POSITIONAL_ONLY
 KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
+_NO_TYPES: Final = frozenset(
+    (bool, int, float, complex, bytes, list, tuple, dict, set, frozenset, BuiltinFunctionType, FunctionType)
+)
+_TYPES_MEANT: Final[dict[Any, str]] = {any: "the type is typing.Any", callable: "the type is collections.abc.Callable"}
 _COLLECTING: Final[dict[Any, str]] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
@@ -49,11 +55,20 @@ def parameters_of(function: Callable[..., Any], *, task: str) -> tuple[tuple[Par
         raise DefinitionTypeError(f"{task}: found {found(function)}, which has no signature ({error})") from None
     for parameter in signature.parameters.values():
         _check_parameter(parameter, task)
+    if signature.return_annotation is not EMPTY:
+        _check_annotation(f"{task}: the return annotation", signature.return_annotation)
     parameters = tuple(
         Parameter(name=each.name, kind=each.kind, annotation=each.annotation, default=each.default)
         for each in signature.parameters.values()
     )
     return parameters, signature.return_annotation
+
+
+def shown_parameter(parameter: Parameter) -> str:
+    """A parameter as a person would write it: `month: int = 1`."""
+    annotation = "Any" if parameter.annotation is EMPTY else describe(parameter.annotation)
+    default = "" if parameter.is_required else f" = {parameter.default!r}"
+    return f"{parameter.name}: {annotation}{default}"
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -80,25 +95,32 @@ class Binding:
             ArgumentError: they do not bind.
         """
         if len(args) > len(self.positional):
-            raise ArgumentError(self._surplus(args))
+            raise ArgumentError(self._surplus(args), hint=self._hint())
         bound: dict[str, object] = dict(zip(self.positional, args, strict=False))
         if kwargs:
             bound = self._with_keywords(bound, kwargs)
         if missing := [name for name in self.required if name not in bound]:
-            raise ArgumentError(f"{self.task}: {self._missing(missing)}")
+            raise ArgumentError(f"{self.task}: {self._missing(missing)}", hint=self._hint())
         return bound
 
     def _with_keywords(self, bound: dict[str, object], kwargs: Mapping[str, object]) -> dict[str, object]:
         for name in kwargs:
             parameter = self.by_name.get(name)
             if parameter is None:
-                raise ArgumentError(f"{self.task}: found the argument {name!r}, {self._wanted(name)}")
+                raise ArgumentError(
+                    f"{self.task}: found the argument {name!r}, {self._wanted(name)}", hint=self._hint()
+                )
             if parameter.kind is POSITIONAL_ONLY:
-                raise ArgumentError(f"{self.task}: found {name!r} as a keyword, wanted it by position only")
+                message = f"{self.task}: found {name!r} as a keyword, wanted it by position only"
+                raise ArgumentError(message, hint=self._hint())
             if name in bound:
-                raise ArgumentError(f"{self.task}: found two values for the argument {name!r}, wanted one")
+                message = f"{self.task}: found two values for the argument {name!r}, wanted one"
+                raise ArgumentError(message, hint=self._hint())
         given = {**bound, **kwargs}
         return {name: given[name] for name in self.by_name if name in given}
+
+    def _hint(self) -> str:
+        return f"the task takes ({', '.join(shown_parameter(each) for each in self.parameters)})"
 
     def _surplus(self, args: Sequence[object]) -> str:
         count = len(self.positional)
@@ -111,9 +133,9 @@ class Binding:
 
     def _wanted(self, name: str) -> str:
         keywords = [each.name for each in self.parameters if each.kind is not POSITIONAL_ONLY]
-        near = get_close_matches(name, keywords, n=1)
-        if near:
-            return f"did you mean {near[0]!r}?"
+        near = nearest(name, keywords)
+        if near is not None:
+            return f"did you mean {near!r}?"
         return f"wanted one of {', '.join(map(repr, keywords))}" if keywords else "wanted none"
 
 
@@ -121,15 +143,18 @@ def _check_function(function: Any, task: str) -> None:
     plain = inspect.unwrap(function) if callable(function) else function
     kind = class_of(function).__name__
     if class_of(function) in (staticmethod, classmethod):
-        raise DefinitionTypeError(f"{task}: found a {kind}, wanted a function; decorate the function inside it")
+        hint = f"put @{kind} above @env.task, or move the function out of the class"
+        raise DefinitionTypeError(f"{task}: found a {kind}, wanted a function", hint=hint)
     if isinstance(function, type):
-        raise DefinitionTypeError(f"{task}: found the class {function.__qualname__}, wanted a function")
+        hint = "write a function that makes and uses the object"
+        raise DefinitionTypeError(f"{task}: found the class {function.__qualname__}, wanted a function", hint=hint)
     if not callable(function):
         raise DefinitionTypeError(f"{task}: found {found(function)}, wanted a function")
     if inspect.isasyncgenfunction(plain) or inspect.isgeneratorfunction(plain):
         raise DefinitionTypeError(
             f"{task}: found a generator function, wanted one that returns its result: "
-            "what a generator yields has no place to be stored; return a list"
+            "what a generator yields has no place to be stored",
+            hint="return a list",
         )
 
 
@@ -138,7 +163,33 @@ def _check_parameter(parameter: inspect.Parameter, task: str) -> None:
     if parameter.kind in _COLLECTING:
         raise DefinitionError(
             f"{task}: found the parameter {name!r}, wanted parameters with names: "
-            "every input of a task has a name and a type; take a list or a dict"
+            "every input of a task has a name and a type",
+            hint=f"take a {'list' if len(name) - len(parameter.name) == 1 else 'dict'}: {_as_one(parameter)}",
         )
     if parameter.annotation is EMPTY and parameter.default is EMPTY:
-        raise DefinitionError(f"{task}: the parameter {name!r} is neither annotated nor has a default, wanted a type")
+        message = f"{task}: the parameter {name!r} is neither annotated nor has a default, wanted a type"
+        raise DefinitionError(message, hint=f"for example {name}: int, or {name}: Any for whatever comes")
+    _check_annotation(f"{task}: the annotation of {name!r}", parameter.annotation)
+
+
+def _check_annotation(what: str, annotation: Any) -> None:
+    """Refuse what is no type at a glance; the rest is seen when its plan is built."""
+    kind = class_of(annotation)
+    if kind not in _NO_TYPES:
+        return
+    hint = _TYPES_MEANT.get(annotation) if kind in (BuiltinFunctionType, FunctionType) else _type_meant(annotation)
+    raise DefinitionTypeError(f"{what} is {found(annotation)}, wanted a type", hint=hint)
+
+
+def _type_meant(annotation: Any) -> str | None:
+    if isinstance(annotation, (list, tuple, dict, set)):
+        parts: Any = annotation.items() if isinstance(annotation, dict) else (annotation,)
+        inner = ", ".join(describe(part) for pair in parts for part in pair)  # pyright: ignore[reportUnknownVariableType]
+        return f"a type of its own is written {class_of(annotation).__name__}[{inner}]"
+    return f"Literal[{annotation!r}] takes only this value"
+
+
+def _as_one(parameter: inspect.Parameter) -> str:
+    """A parameter that collects arguments, written as one that takes them together."""
+    inner = "Any" if parameter.annotation is EMPTY else describe(parameter.annotation)
+    return f"{parameter.name}: {'list[' if parameter.kind is inspect.Parameter.VAR_POSITIONAL else 'dict[str, '}{inner}]"

@@ -135,6 +135,9 @@ class Fault(Exception):
 class Misfit(Fault):
     """A value is not of the annotated type."""
 
+    remedy: "Callable[[], str | None] | None" = None
+    """What would make it one, where a plan can tell; asked when the error is told, and not for members of a union."""
+
 
 class Unencodable(Fault):
     """A value that nothing can turn into bytes."""
