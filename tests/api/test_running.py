@@ -115,8 +115,10 @@ class TestRefusals:
             volant.with_runcontext(mode="inline", wait=False).run(tasks.double, 1)
 
     def test_an_unknown_mode(self) -> None:
-        with pytest.raises(errors.SettingsError, match="found 'lokal', wanted one of local"):
-            volant.with_runcontext(mode="lokal").run(tasks.double, 1)
+        with pytest.raises(
+            errors.DefinitionError, match=r"mode is 'lokal', expected 'local' or .*did you mean 'local'"
+        ):
+            volant.with_runcontext(mode="lokal")
 
 
 async def count_runs() -> int:
@@ -134,15 +136,15 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "wanted"),
         [
-            ({"name": ""}, "name is empty"),
+            ({"name": ""}, "name is .., expected a str that is not empty"),
             ({"name": "../x"}, "name is '../x', expected up to 100 letters"),
-            ({"name": 3}, "name is 3, expected a string"),
-            ({"env_vars": {"A": 1}}, r"env_vars\['A'\] is 1, expected .* strings"),
-            ({"env_vars": {"A=B": "1"}}, "cannot be an environment variable"),
-            ({"labels": "x"}, "labels is 'x', expected a dict"),
-            ({"wait": "no"}, "wait is 'no', expected True or False"),
-            ({"max_action_concurrency": 0}, "max_action_concurrency is 0, expected at least 1"),
-            ({"max_action_concurrency": True}, "expected a whole number"),
+            ({"name": 3}, r"name is 3 \(int\), expected a str"),
+            ({"env_vars": {"A": 1}}, r"env_vars\['A'\] is 1 \(int\), expected a str"),
+            ({"env_vars": {"A=B": "1"}}, "expected the name of an environment variable"),
+            ({"labels": "x"}, r"labels is 'x' \(str\), expected a dict"),
+            ({"wait": "no"}, r"wait is 'no' \(str\), expected True or False"),
+            ({"max_action_concurrency": 0}, "max_action_concurrency is 0, expected an int, 1 or more"),
+            ({"max_action_concurrency": True}, "expected an int, 1 or more"),
         ],
     )
     def test_a_bad_value_is_refused_where_it_is_written(self, options, wanted: str) -> None:

@@ -68,7 +68,9 @@ def test_a_name_is_snake_or_kebab_case(name: str) -> None:
     ],
 )
 def test_another_name_is_refused_with_one_that_would_do(name: str, suggestion: str) -> None:
-    with pytest.raises(DefinitionError, match=re.escape(f"TaskEnvironment: name is {name!r}, expected lower-case")) as caught:
+    with pytest.raises(
+        DefinitionError, match=re.escape(f"TaskEnvironment: name is {name!r}, expected lower-case")
+    ) as caught:
         TaskEnvironment(name)
     assert caught.value.hint == f"for example '{suggestion}'"
 
@@ -383,5 +385,7 @@ def test_tasks_of_different_images_or_of_an_environment_are_refused(env: TaskEnv
 
     with pytest.raises(ValueError, match=r"<task env.owned> belongs to TaskEnvironment 'env', expected a task without"):
         TaskEnvironment.from_task("made", owned)
-    with pytest.raises(DefinitionTypeError, match=r"tasks\[0\] is <function _plain> .*, expected a task without an environ"):
+    with pytest.raises(
+        DefinitionTypeError, match=r"tasks\[0\] is <function _plain> .*, expected a task without an environ"
+    ):
         TaskEnvironment.from_task("made", _plain)  # type: ignore[arg-type]

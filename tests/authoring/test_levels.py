@@ -97,7 +97,7 @@ def test_an_unknown_keyword_names_the_nearest(env: TaskEnvironment) -> None:
 
     with pytest.raises(UnknownParameterError, match="has no parameter 'resource'; did you mean 'resources'"):
         job.override(resource=1)  # type: ignore[call-arg]
-    with pytest.raises(UnknownParameterError, match="has no parameter 'zzz'$") as caught:
+    with pytest.raises(UnknownParameterError, match=r"has no parameter 'zzz'$") as caught:
         job.override(zzz=1)  # type: ignore[call-arg]
     assert str(caught.value.hint).startswith("the parameters are resources, env_vars, ")
 
@@ -456,9 +456,7 @@ def test_names_of_inputs_in_settings_are_inputs(env: TaskEnvironment) -> None:
         @env.task(cache=Cache(ignored_inputs="m"))
         def job(n: int) -> None: ...
 
-    with pytest.raises(
-        DefinitionError, match=r"the inputs of Trigger 'hourly' name 'at', expected .* takes no inputs"
-    ):
+    with pytest.raises(DefinitionError, match=r"the inputs of Trigger 'hourly' name 'at', expected .* takes no inputs"):
         env.task(triggers=Trigger.hourly("at"))(_job)
     with pytest.raises(DefinitionError, match=r"ignored_inputs name 'x'"):
         env.task(_job).override(cache=Cache(ignored_inputs="x"))

@@ -53,7 +53,9 @@ class Mistake:
             _accepted.setdefault(self.path, []).append((self, said))
             return
         lines = difflib.ndiff(self.answer.splitlines(), said.splitlines())
-        told = "\n".join(["", *textwrap.indent(self.written, "    ").splitlines(), "", *(line.rstrip() for line in lines)])
+        told = "\n".join(
+            ["", *textwrap.indent(self.written, "    ").splitlines(), "", *(line.rstrip() for line in lines)]
+        )
         pytest.fail(f"{self.path.name}:{self.first + 1}: {self.name} (-: expected, +: found)\n{told}", pytrace=False)
 
 
@@ -69,10 +71,7 @@ def read(theme: str) -> list[Mistake]:
     """The entries of a theme, in order."""
     lines = (FOLDER / f"{theme}.txt").read_text(encoding="utf-8").splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("== ")]
-    return [
-        _entry(theme, lines, start, end)
-        for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)
-    ]
+    return [_entry(theme, lines, start, end) for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
 
 
 def _entry(theme: str, lines: list[str], start: int, end: int) -> Mistake:

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import re
 import sqlite3
 import sys
 import tempfile
@@ -73,7 +72,8 @@ class Place:
         """The same text on every machine."""
         for path, name in ((self.home, "HOME"), (self.folder, "FOLDER")):
             text = text.replace(str(path), name)
-        return re.sub(r"0x[0-9a-f]{6,}", "0x...", text)
+        assert " at 0x" not in text  # an address tells nobody anything
+        return text
 
     def execute(self, text: str, *, name: str = "mistake") -> ModuleType:
         """Execute a snippet as a module of the user's."""

@@ -50,7 +50,7 @@ class TestDefinition:
         assert [parameter.default for parameter in task.parameters] == [EMPTY, 1, 1.0]
         assert [parameter.is_required for parameter in task.parameters] == [True, False, False]
         assert task.returns == dict[str, float]
-        assert task.describe() == "(carrier: str, month: int = 1, factor: float = 1.0) -> dict[str, float]"
+        assert task.describe() == "(carrier: str, month: int = 1, *, factor: float = 1.0) -> dict[str, float]"
 
     def test_async_functions_are_known_as_such_also_behind_a_decorator(self) -> None:
         async def work(x: int) -> int:
@@ -246,7 +246,7 @@ class TestInputs:
             interface(work)
 
     def test_a_default_of_a_type_that_is_defined_later_is_checked_at_the_first_call(self) -> None:
-        def work(x: "Later" = "a") -> None: ...  # type: ignore[assignment, name-defined]  # noqa: F821
+        def work(x: Later = "a") -> None: ...  # type: ignore[assignment, name-defined]  # noqa: F821
 
         found = interface(work)
         work.__globals__["Later"] = int

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from volant.api.program import program
+from volant.authoring.validation import known_keywords, refuse_type
 from volant.kit.nearest import did_you_mean
-from volant.model.errors import DefinitionError, DefinitionTypeError, SettingsError, UnknownParameterError
+from volant.model.errors import DefinitionError, SettingsError, UnknownParameterError
 from volant.settings.yaml_files import read_yaml
 
 _SETTINGS = ("home", "database", "blobs", "mode", "grace_period", "strict")
 _OTHERS = ("endpoint", "project", "domain", "org", "log_level")
 
 
+@known_keywords("volant.init")
 def init(
     *,
     home: str | os.PathLike[str] | None = None,
@@ -41,12 +43,11 @@ def init(
     """
     if unknown:
         name = next(iter(unknown))
-        msg = f"init: there is no parameter {name!r}{did_you_mean(name, (*_SETTINGS, *_OTHERS))}"
+        msg = f"volant.init: there is no parameter {name!r}{did_you_mean(name, (*_SETTINGS, *_OTHERS))}"
         raise UnknownParameterError(msg, hint=f"the parameters are {', '.join((*_SETTINGS, *_OTHERS))}")
     for name, value in (("endpoint", endpoint), ("project", project), ("domain", domain), ("org", org)):
         if value is not None and not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            msg = f"init: {name} is {value!r}, expected a string"
-            raise DefinitionTypeError(msg)
+            refuse_type("volant.init", name, value, "a str")
     given = {
         "home": home,
         "database": database,
@@ -115,5 +116,5 @@ def _set_log_level(level: object) -> None:
     try:
         logging.getLogger("volant").setLevel(level.upper() if isinstance(level, str) else cast("int", level))
     except (ValueError, TypeError) as error:
-        msg = f"init: log_level is {level!r}, expected a level such as 'INFO' or logging.INFO"
-        raise DefinitionError(msg) from error
+        msg = f"volant.init: log_level is {level!r}, expected a level such as 'INFO' or logging.INFO"
+        raise DefinitionError(msg, hint="for example volant.init(log_level='DEBUG')") from error

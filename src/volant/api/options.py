@@ -5,9 +5,19 @@ from typing import TypedDict, cast
 
 import msgspec
 
+from volant.authoring.validation import (
+    choice,
+    filled_text,
+    flag,
+    queue_name,
+    refuse_value,
+    text_map,
+    variables,
+    whole_number,
+)
 from volant.kit.nearest import did_you_mean
 from volant.model.control_protocol import RunOptions
-from volant.model.errors import DefinitionError, DefinitionTypeError, UnknownParameterError
+from volant.model.errors import UnknownParameterError
 from volant.settings.tree import Mode, Settings
 
 
@@ -101,15 +111,15 @@ def check_options(options: Mapping[str, object], *, where: str = "with_runcontex
         elif name in _TABLES:
             checked[name] = _table(where, name, value)
         elif name in _SWITCHES:
-            checked[name] = _switch(where, name, value)
+            checked[name] = flag(where, name, value)
         elif name in _NOT_ENFORCED:
             warnings.append(f"{name} has no effect on this machine")
         elif name == "preserve_original_types":
             # Types are always preserved here; only the wish to lose them cannot be granted.
-            if not _switch(where, name, value):
+            if not flag(where, name, value):
                 warnings.append("preserve_original_types=False has no effect: values keep their types")
         else:
-            checked[name] = _count(where, name, value)
+            checked[name] = whole_number(where, name, value, at_least=1)
     if "name" in checked:
         _check_name(where, cast("str", checked["name"]))
     return msgspec.convert({**checked, "warnings": tuple(warnings)}, RunContext)
@@ -118,49 +128,20 @@ def check_options(options: Mapping[str, object], *, where: str = "with_runcontex
 def _text(where: str, name: str, value: object) -> str:
     if isinstance(value, Mode):
         return value.value
-    if not isinstance(value, str):
-        msg = f"{where}: {name} is {value!r}, expected a string"
-        raise DefinitionTypeError(msg)
-    if not value:
-        msg = f"{where}: {name} is empty, expected some text"
-        raise DefinitionError(msg)
-    return value
+    if name == "queue":
+        return queue_name(where, value)
+    found = filled_text(where, name, value)
+    if name == "mode":
+        choice(where, "mode", found, tuple(mode.value for mode in Mode))
+    return found
 
 
 def _table(where: str, name: str, value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        msg = f"{where}: {name} is {value!r}, expected a dict of strings"
-        raise DefinitionTypeError(msg)
-    table = cast("Mapping[object, object]", value)
-    for key, text in table.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            msg = f"{where}: {name}[{key!r}] is {text!r}, expected names and values that are strings"
-            raise DefinitionTypeError(msg)
-        if name == "env_vars" and (not key or "=" in key or "\0" in key + text):
-            msg = f"{where}: env_vars[{key!r}] cannot be an environment variable"
-            raise DefinitionError(msg)
-    return cast("dict[str, str]", dict(table))
-
-
-def _switch(where: str, name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        msg = f"{where}: {name} is {value!r}, expected True or False"
-        raise DefinitionTypeError(msg)
-    return value
-
-
-def _count(where: str, name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{where}: {name} is {value!r}, expected a whole number"
-        raise DefinitionTypeError(msg)
-    if value < 1:
-        msg = f"{where}: {name} is {value}, expected at least 1"
-        raise DefinitionError(msg)
-    return value
+    return variables(where, name, value) if name == "env_vars" else text_map(where, name, value)
 
 
 def _check_name(where: str, name: str) -> None:
     """A run's name is a folder's name too."""
     if len(name) > 100 or name[0] in ".-" or not _NAME_CHARACTERS.issuperset(name):
-        msg = f"{where}: name is {name!r}, expected up to 100 letters, digits, '-', '_' or '.', not '.' or '-' first"
-        raise DefinitionError(msg)
+        wanted = "up to 100 letters, digits, '-', '_' or '.', not '.' or '-' first"
+        refuse_value(where, "name", name, wanted)

@@ -1,13 +1,15 @@
 """`volant.run` and `volant.with_runcontext`: what scripts call."""
 
+import inspect
 from collections.abc import Mapping
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from volant.api.options import RunContext, RunContextOptions, check_options
 from volant.api.program import Program, program
 from volant.api.runs import Run
 from volant.authoring.session import current_session
 from volant.authoring.task import Task
+from volant.authoring.validation import known_keywords
 from volant.bundle.loading import is_importing_for_worker
 from volant.client.driving import drive
 from volant.client.executing import execute
@@ -34,6 +36,7 @@ class RunFunction:
             ArgumentError: the arguments do not fit the task; nothing was written.
             TaskError: the task failed; where its exception's class can be extended it is an instance of that too.
         """
+        _refuse_nesting()
         run = drive(lambda: self.to_end(task, args, kwargs), name="volant.run")
         run.raise_failure()
         return run
@@ -68,6 +71,11 @@ class RunFunction:
         return Run(client, executed.run, task=task, end=executed.end)
 
 
+if not TYPE_CHECKING:
+    # What is missing is said in our words; a type checker keeps the task's own parameters.
+    RunFunction.__call__ = known_keywords("volant.run")(RunFunction.__call__)
+
+
 class Runner:
     """Options for runs; made by `with_runcontext`. It can be used any number of times."""
 
@@ -80,6 +88,7 @@ run = RunFunction(program, RunContext())
 """Submits a task with the settings' options."""
 
 
+@known_keywords("with_runcontext")
 def with_runcontext(mode: str | None = None, **options: Unpack[RunContextOptions]) -> Runner:
     """Options for the runs that are submitted through what it returns: `with_runcontext(name="x").run(task)`.
 
@@ -108,6 +117,9 @@ def _check_task(task: object) -> None:
         return
     found = getattr(task, "__qualname__", None) or repr(task)
     hint = "decorate it: @env.task" if callable(task) else "pass the task itself, then its arguments"
+    if inspect.iscoroutine(task):
+        task.close()  # nobody will await it, and this error says why
+        hint = f"pass the task without calling it: volant.run({task.__name__}, ...)"
     msg = f"volant.run: the first argument is {found} ({type(task).__name__}), expected a task"
     raise ArgumentError(msg, hint=hint)
 

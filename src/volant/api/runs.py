@@ -6,6 +6,7 @@ from volant.api.program import program
 from volant.client.driving import BothWays
 from volant.client.runs import RunHandle
 from volant.model.control_protocol import GetRun, RunDetails
+from volant.model.errors import ArgumentError
 
 R = TypeVar("R")
 
@@ -25,6 +26,9 @@ class Run(RunHandle[R]):
 
 
 async def _get(name: str) -> Run[Any]:
+    if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+        message = f"Run.get: name is {name!r} ({type(name).__name__}), expected the name of a run"
+        raise ArgumentError(message, hint="run.name is the name; `volant get runs` lists all")
     client = program.client()
     async with client.connection() as connection:
         details = await connection.ask(lambda number: GetRun(request=number, run=name), RunDetails)

@@ -30,10 +30,25 @@ _SETTINGS: Mapping[str, str] = {
     "triggers": 'triggers=Trigger("nightly", Cron("0 3 * * *"))',
     "task_resolver": "task_resolver=DefaultResolver()",
     "entrypoint": "entrypoint=True",
+    # Options of runs.
+    "mode": 'mode="inline" while debugging; left out, the settings say',
+    "labels": 'labels={"team": "data"}',
+    "annotations": 'annotations={"why": "backfill"}',
+    "custom_context": 'custom_context={"tenant": "acme"}',
+    "overwrite_cache": "overwrite_cache=True",
+    "disable_run_cache": "disable_run_cache=True",
+    "max_action_concurrency": "max_action_concurrency=8",
+    "raw_data_path": 'raw_data_path="/data/raw"',
+    "wait": "wait=False, to return as soon as the run is accepted",
 }
 """At whatever level they are written."""
 
 _VALUES: Mapping[str, str] = {
+    "volant.run": "volant.run(task, 1, name='x')",
+    "with_runcontext": "with_runcontext(name='my-run', labels={'team': 'data'}).run(task)",
+    "volant.init": 'volant.init(home="~/runs", grace_period=10)',
+    "with_runcontext.name": 'name="nightly-2026-01-31"; left out, one is made up',
+    "volant.name": "--name nightly-2026-01-31; left out, one is made up",
     "TaskEnvironment.clone_with": 'env.clone_with("other_env", image="auto")',
     "TaskEnvironment.from_task": 'TaskEnvironment.from_task("my_env", SyncTask(function))',
     "task.override": "task.override(retries=3, timeout=60)",
@@ -97,5 +112,6 @@ def example_of(where: str, parameter: str) -> str | None:
     kind = words[0] if words is not None else ""
     plain = _PARAMETER.fullmatch(parameter)
     name = plain[1] if plain is not None else ""
-    found = _VALUES.get(f"{kind}.{name}") or _VALUES.get(kind) or _SETTINGS.get(name)
+    inner = _SETTINGS.get(name) if kind == "with_runcontext" else None
+    found = _VALUES.get(f"{kind}.{name}") or inner or _VALUES.get(kind) or _SETTINGS.get(name)
     return None if found is None else f"for example {found}"

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, Required, TypedDict, TypeVar, Unpack,
 
 from volant.authoring.session import PendingCall, Session, current_group, current_session, nested_group
 from volant.authoring.task import Task, in_running_loop
-from volant.authoring.validation import filled_text, flag, unknown_parameter, whole_number
+from volant.authoring.validation import filled_text, flag, shown, unknown_parameter, whole_number
 from volant.model.errors import ArgumentError, SyncTaskCallInAsyncContextError
 
 R = TypeVar("R")
@@ -245,9 +245,19 @@ class _Plan:
 def _plan(mapped: object, inputs: tuple[Iterable[Any], ...], options: dict[str, object]) -> _Plan:
     task, first, keywords = _unwrapped(mapped)
     if not inputs:
-        raise ArgumentError(f"volant.map of {task.name!r} has no inputs, expected one iterable per argument")
+        message = f"volant.map of {task.name!r} has no inputs, expected one iterable per argument"
+        raise ArgumentError(message, hint=_hint(task))
+    for index, values in enumerate(inputs):
+        if not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            message = f"volant.map of {task.name!r}: inputs[{index}] is {shown(values)} ({type(values).__name__})"
+            raise ArgumentError(f"{message}, expected something to iterate over", hint=_hint(task))
     calls = (((*first, *values), keywords) for values in zip(*inputs, strict=False))
     return _Plan(task, calls, options)
+
+
+def _hint(task: Task[..., Any]) -> str:
+    arguments = ", ".join(f"values_of_{each.name}" for each in task.interface.parameters)
+    return f"volant.map({', '.join(filter(None, (task.func.__name__, arguments)))})"
 
 
 def _unwrapped(mapped: object) -> tuple[Task[..., Any], tuple[Any, ...], dict[str, Any]]:
@@ -257,7 +267,8 @@ def _unwrapped(mapped: object) -> tuple[Task[..., Any], tuple[Any, ...], dict[st
         bound: functools.partial[Any] = mapped  # pyright: ignore[reportUnknownVariableType]
         mapped, first, keywords = bound.func, bound.args, bound.keywords
     if not isinstance(mapped, Task):
-        raise ArgumentError(f"volant.map: found {mapped!r}, expected a task or a functools.partial of one")
+        message = f"volant.map: found {shown(mapped)}, expected a task or a functools.partial of one"
+        raise ArgumentError(message, hint="decorate the function with @env.task, or use the built-in map")
     return cast("Task[..., Any]", mapped), first, keywords
 
 

@@ -23,7 +23,6 @@ from volant.authoring.validation import (
     instance_of,
     queue_name,
     refuse_type,
-    refuse_value,
     text,
     unknown_parameter,
     variables,

@@ -196,7 +196,9 @@ def _device(gpu: object) -> Device | None:
         name, colon, count = gpu.partition(":")
         if not _DEVICE_NAME.fullmatch(name) or (colon and not (count.isascii() and count.isdigit() and int(count))):
             turned = _COUNT_FIRST.fullmatch(gpu)
-            refuse_value("Resources", "gpu", gpu, wanted + (f"; did you mean '{turned[2]}:{turned[1]}'?" if turned else ""))
+            refuse_value(
+                "Resources", "gpu", gpu, wanted + (f"; did you mean '{turned[2]}:{turned[1]}'?" if turned else "")
+            )
         _check_model("Resources", "gpu", gpu, name)
         return Device(quantity=int(count) if colon else 1, device=name)
     if isinstance(gpu, bool) or not isinstance(gpu, int):

@@ -97,8 +97,8 @@ class Task(Generic[P, R_co]):
             DefinitionError: none so far.
         """
         if self._environment is None:
-            message = f"task {self.name!r} belongs to no environment, expected one: TaskEnvironment.from_task makes it"
-            raise DefinitionError(message)
+            message = f"task {self.name!r} belongs to no environment, expected one"
+            raise DefinitionError(message, hint=f"TaskEnvironment.from_task('my_env', {self.func.__name__})")
         return self._environment
 
     @property

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from volant.authoring.limits import check_size
 from volant.authoring.task import Task
 from volant.bundle.code import describe_code
 from volant.kit.digests import blake2b
@@ -14,6 +15,7 @@ from volant.model.ids import SpecDigest
 from volant.model.payloads import Inline, Payload
 from volant.model.specs import Loader
 from volant.ports.blobs import Blobs
+from volant.values.codec import pickle_warning
 
 INLINE_BYTES = 64 * 1024
 """Larger inputs go to the blob store."""
@@ -60,12 +62,14 @@ def prepare(
     Raises:
         ArgumentError: the arguments do not bind, or a value does not fit its type.
         DefinitionError: the task's settings contradict one another.
+        InlineIOMaxBytesBreached: more than may travel by value.
         NotSupportedError: the task asks for something that has no effect yet and must not be ignored.
     """
     args, kwargs = arguments
     bound = task.interface.bind(args, kwargs)
     inputs = task.interface.encode_inputs(bound)
     spec = task.spec()
+    check_size(inputs, spec, "inputs")
     body = msgspec.msgpack.encode(spec)
     return Prepared(
         spec=SpecDigest(blake2b(body, digest_size=32).hexdigest()),
@@ -75,7 +79,7 @@ def prepare(
         code=describe_code(_modules(task, spec.loader)),
         options=options,
         environ=environ,
-        warnings=warnings,
+        warnings=(*warnings, *map(pickle_warning, inputs.pickled)),
     )
 
 

@@ -7,7 +7,7 @@ _SHORTEST_BEGINNING = 3
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar of *names*, whatever its case, or else the only one that begins so; None when none is similar."""
+    """The most similar of *names*, whatever its case, or else the only one that begins so; else None."""
     by_folded = {known.casefold(): known for known in names}
     folded = name.casefold()
     found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)

@@ -103,6 +103,11 @@ def register(
     PLANNER.forget()
 
 
+def pickle_warning(path: str) -> str:
+    """What is said once of a part that is pickled."""
+    return f"{path}: its type has no encoding of its own, so it is pickled; equal values are not recognised"
+
+
 def encode_plan(plan: Plan, value: object, *, where: str, name: str = "") -> Encoded:
     """As `encode`, for a plan that is known. *name* is what a path starts with."""
     return write_payload(partial(_write_value, plan, value, name or "value"), where=where, name=name)
@@ -115,10 +120,9 @@ def write_payload(write: Callable[[Sink], None], *, where: str, name: str = "") 
     try:
         write(out)
     except Misfit as fault:
-        hint = fault.remedy() if fault.remedy is not None else None
-        raise ArgumentError(f"{place(where, name, fault)}: {fault.text}", hint=hint) from fault.__cause__
+        raise ArgumentError(f"{place(where, name, fault)}: {fault.text}", hint=_hint(fault)) from fault.__cause__
     except Fault as fault:
-        raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
+        raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}", hint=_hint(fault)) from fault.__cause__
     data = bytes(out)
     return Encoded(
         data=data,
@@ -155,12 +159,20 @@ def read_payload(read: Callable[[Source], Any], data: bytes, *, where: str, name
     return value
 
 
-def too_deep(value: object, name: str) -> str:
+def too_deep(value: object, name: str) -> Unencodable:
     """Why encoding a value went deeper than can be."""
     cycle = find_cycle(value)
     if cycle is None:
-        return "found a value that is nested too deeply, wanted fewer levels than Python's recursion limit allows"
-    return f"found a value that contains itself, at {name}{cycle}"
+        text = "found a value that is nested too deeply, wanted fewer levels than Python's recursion limit allows"
+    else:
+        text = f"found a value that contains itself, at {name}{cycle}"
+    fault = Unencodable(text)
+    fault.remedy = lambda: "pass it flat: name or number its parts, and refer to them so"
+    return fault
+
+
+def _hint(fault: Fault) -> str | None:
+    return fault.remedy() if fault.remedy is not None else None
 
 
 def place(where: str, name: str, fault: Fault) -> str:
@@ -190,4 +202,4 @@ def _write_value(plan: Plan, value: object, name: str, out: Sink) -> None:
     try:
         plan.write(value, out)
     except RecursionError:
-        raise Unencodable(too_deep(value, name)) from None
+        raise too_deep(value, name) from None

@@ -18,7 +18,7 @@ from volant.values.signatures import (
     Parameter,
     is_async,
     parameters_of,
-    shown_parameter,
+    shown_parameters,
 )
 from volant.values.structures import field_names, is_named_tuple
 from volant.values.wire import (
@@ -148,7 +148,11 @@ class Interface:
             ArgumentError: a value is not of its parameter's type.
             ValueCodecError: a value cannot be encoded at all.
         """
-        return write_payload(partial(self._write_inputs, arguments), where=self.title)
+        try:
+            return write_payload(partial(self._write_inputs, arguments), where=self.title)
+        except ArgumentError as error:
+            error.hint = error.hint or self._binding.hint()
+            raise
 
     def decode_inputs(self, data: bytes) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments to call the function with.
@@ -226,9 +230,8 @@ class Interface:
 
     def describe(self) -> str:
         """The signature as a person would write it: `(carrier: str, month: int = 1) -> float`."""
-        parts = [shown_parameter(each) for each in self.parameters]
         result = "" if self.return_annotation is EMPTY else f" -> {describe(self.return_annotation)}"
-        return f"({', '.join(parts)}){result}"
+        return f"{shown_parameters(self.parameters)}{result}"
 
     def __repr__(self) -> str:
         return f"Interface({self.name}{self.describe()})"
@@ -349,7 +352,7 @@ class Interface:
         try:
             plan.write(value, out)
         except RecursionError:
-            fault: Fault = Unencodable(too_deep(value, parameter.name))
+            fault = too_deep(value, parameter.name)
             fault.parameter = parameter.name
             raise fault from None
         except Fault as fault:

@@ -5,10 +5,12 @@ It carries a checksum, because damaged pickles are not safe to load.
 """
 
 import pickle
+from functools import partial
 from typing import Any
 from zlib import crc32
 
 from volant.values.plans import Plan
+from volant.values.remedies import remedy_of_unpicklable
 from volant.values.wire import (
     PICKLE,
     Located,
@@ -99,7 +101,9 @@ def _dump(value: Any) -> bytes:
     except RecursionError:
         raise
     except Exception as error:
-        raise Unencodable(f"found {found(value)}, which cannot be pickled: {error}") from error
+        fault = Unencodable(f"found {found(value)}, which cannot be pickled: {error}")
+        fault.remedy = partial(remedy_of_unpicklable, value)
+        raise fault from error
 
 
 def _can_check(cls: type[Any]) -> bool:

@@ -63,6 +63,18 @@ def remedy(value: Any, cls: type[Any], label: str) -> str | None:
     return None
 
 
+def remedy_of_unpicklable(value: Any) -> str:
+    """What to do about a value that nothing can turn into bytes."""
+    if inspect.isgenerator(value):
+        return "pass list(...)"
+    if inspect.isasyncgen(value):
+        return "pass a list of what it yields"
+    if inspect.iscoroutine(value):
+        value.close()
+        return "await the call, and pass what it returns"
+    return "pass what it is made from, and make it in the task"
+
+
 def _from_text(value: str, cls: type[Any]) -> str | None:
     if issubclass(cls, PurePath):
         return f"pass {cls.__name__}({_short(value)})"
@@ -78,9 +90,10 @@ def _from_text(value: str, cls: type[Any]) -> str | None:
 
 def _member(value: Any, cls: type[Enum]) -> str:
     """The member that a name or a value stands for."""
-    for member in cls:
-        if value == member.value or value == member.name:
-            return f"pass {cls.__name__}.{member.name}"
+    if isinstance(value, (str, int, float)):
+        for member in cls:
+            if value in (member.value, member.name):
+                return f"pass {cls.__name__}.{member.name}"
     near = nearest(value, cls.__members__) if isinstance(value, str) else None
     return f"pass {cls.__name__}.{near or next(iter(cls.__members__), '...')}"
 

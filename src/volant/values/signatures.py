@@ -64,11 +64,22 @@ def parameters_of(function: Callable[..., Any], *, task: str) -> tuple[tuple[Par
     return parameters, signature.return_annotation
 
 
-def shown_parameter(parameter: Parameter) -> str:
-    """A parameter as a person would write it: `month: int = 1`."""
-    annotation = "Any" if parameter.annotation is EMPTY else describe(parameter.annotation)
-    default = "" if parameter.is_required else f" = {parameter.default!r}"
-    return f"{parameter.name}: {annotation}{default}"
+def shown_parameters(parameters: Sequence[Parameter]) -> str:
+    """Parameters as a person would write them: `(carrier: str, *, month: int = 1)`."""
+    parts: list[str] = []
+    before: Any = None
+    for parameter in parameters:
+        if before is POSITIONAL_ONLY and parameter.kind is not POSITIONAL_ONLY:
+            parts.append("/")
+        if parameter.kind is KEYWORD_ONLY and before is not KEYWORD_ONLY:
+            parts.append("*")
+        annotation = "Any" if parameter.annotation is EMPTY else describe(parameter.annotation)
+        default = "" if parameter.is_required else f" = {parameter.default!r}"
+        parts.append(f"{parameter.name}: {annotation}{default}")
+        before = parameter.kind
+    if before is POSITIONAL_ONLY:
+        parts.append("/")
+    return f"({', '.join(parts)})"
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -95,32 +106,31 @@ class Binding:
             ArgumentError: they do not bind.
         """
         if len(args) > len(self.positional):
-            raise ArgumentError(self._surplus(args), hint=self._hint())
+            raise ArgumentError(self._surplus(args), hint=self.hint())
         bound: dict[str, object] = dict(zip(self.positional, args, strict=False))
         if kwargs:
             bound = self._with_keywords(bound, kwargs)
         if missing := [name for name in self.required if name not in bound]:
-            raise ArgumentError(f"{self.task}: {self._missing(missing)}", hint=self._hint())
+            raise ArgumentError(f"{self.task}: {self._missing(missing)}", hint=self.hint())
         return bound
 
     def _with_keywords(self, bound: dict[str, object], kwargs: Mapping[str, object]) -> dict[str, object]:
         for name in kwargs:
             parameter = self.by_name.get(name)
             if parameter is None:
-                raise ArgumentError(
-                    f"{self.task}: found the argument {name!r}, {self._wanted(name)}", hint=self._hint()
-                )
+                raise ArgumentError(f"{self.task}: found the argument {name!r}, {self._wanted(name)}", hint=self.hint())
             if parameter.kind is POSITIONAL_ONLY:
                 message = f"{self.task}: found {name!r} as a keyword, wanted it by position only"
-                raise ArgumentError(message, hint=self._hint())
+                raise ArgumentError(message, hint=self.hint())
             if name in bound:
                 message = f"{self.task}: found two values for the argument {name!r}, wanted one"
-                raise ArgumentError(message, hint=self._hint())
+                raise ArgumentError(message, hint=self.hint())
         given = {**bound, **kwargs}
         return {name: given[name] for name in self.by_name if name in given}
 
-    def _hint(self) -> str:
-        return f"the task takes ({', '.join(shown_parameter(each) for each in self.parameters)})"
+    def hint(self) -> str:
+        """What the task takes, for somebody whose arguments it does not."""
+        return f"the task takes {shown_parameters(self.parameters)}"
 
     def _surplus(self, args: Sequence[object]) -> str:
         count = len(self.positional)
@@ -192,4 +202,6 @@ def _type_meant(annotation: Any) -> str | None:
 def _as_one(parameter: inspect.Parameter) -> str:
     """A parameter that collects arguments, written as one that takes them together."""
     inner = "Any" if parameter.annotation is EMPTY else describe(parameter.annotation)
-    return f"{parameter.name}: {'list[' if parameter.kind is inspect.Parameter.VAR_POSITIONAL else 'dict[str, '}{inner}]"
+    return (
+        f"{parameter.name}: {'list[' if parameter.kind is inspect.Parameter.VAR_POSITIONAL else 'dict[str, '}{inner}]"
+    )

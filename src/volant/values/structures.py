@@ -12,6 +12,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
+from volant.kit.nearest import did_you_mean
 from volant.values.containers import enter
 from volant.values.pickles import write_pickle
 from volant.values.plans import Plan
@@ -326,7 +327,8 @@ class TypedDictPlan(Plan):
         if missing := self.required - keys:
             return f"found a dict without {_listed(missing)}, wanted {self.label}"
         if surplus := keys - self.items.keys():
-            return f"found a dict with {_listed(surplus)}, which {self.label} does not have"
+            suggestion = did_you_mean(str(next(iter(surplus))), self.items) if len(surplus) == 1 else ""
+            return f"found a dict with {_listed(surplus)}, which {self.label} does not have{suggestion}"
         return None
 
 

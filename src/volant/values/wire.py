@@ -9,6 +9,7 @@ tag, an old tag never gets a new meaning.
 it. Everything else describes itself.
 """
 
+import re
 from collections.abc import Callable
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -117,6 +118,9 @@ class_of: Final = cast("Callable[[Any], type[Any]]", type)
 class Fault(Exception):
     """Something is wrong with a part of a value; the path to it grows on the way up."""
 
+    remedy: "Callable[[], str | None] | None" = None
+    """What would help, where a plan can tell; asked when the error is told, and not for members of a union."""
+
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
@@ -134,9 +138,6 @@ class Fault(Exception):
 
 class Misfit(Fault):
     """A value is not of the annotated type."""
-
-    remedy: "Callable[[], str | None] | None" = None
-    """What would make it one, where a plan can tell; asked when the error is told, and not for members of a union."""
 
 
 class Unencodable(Fault):
@@ -292,6 +293,7 @@ def read_text(source: Source) -> str:
     return source.take(read_size(source)).decode("utf-8", "surrogatepass")
 
 
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F.]+")
 _SHORT: Final = Repr()
 _SHORT.maxlevel = 3
 _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdeque = 4
@@ -304,4 +306,4 @@ def found(value: Any) -> str:
         return "None"
     cls = class_of(value)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    return f"{name} {' '.join(_SHORT.repr(value).split())}"
+    return f"{name} {' '.join(_ADDRESS.sub('', _SHORT.repr(value)).split())}"

@@ -12,7 +12,9 @@ from typing import Any, assert_never
 
 import msgspec
 
+from volant.authoring.limits import check_size
 from volant.authoring.loading import load_task
+from volant.authoring.reaching import Reach
 from volant.authoring.session import current
 from volant.authoring.task import Task
 from volant.model.errors import BlobError, DefinitionError
@@ -22,7 +24,7 @@ from volant.model.worker_protocol import Failed, Outcome, StartAttempt, Succeede
 from volant.ports.blobs import Blobs
 from volant.worker.calls import Caller, Host
 from volant.worker.failing import AttemptFailure, failure_of, lasting_failure_of, system_failure_of
-from volant.worker.session import AttemptSession, check_size
+from volant.worker.session import AttemptSession
 
 _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 
@@ -145,6 +147,7 @@ class Attempt:
             if self._found is None:
                 self._found = find_task(_decode_spec(self._start.spec_body))
             self.session.spec = self._found.spec
+            self.session.reach = Reach(self._found.task.environment)
             data = self.session.fetched(self._start.inputs)
             self._arguments = self._found.task.interface.decode_inputs(data)
         except BlobError as exc:

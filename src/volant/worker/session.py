@@ -5,10 +5,12 @@ import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, assert_never
 
+from volant.authoring.limits import check_size
+from volant.authoring.reaching import Reach
 from volant.authoring.session import PendingCall, RunningInfo
 from volant.authoring.task import Task
 from volant.model import errors
-from volant.model.errors import CallError, InlineIOMaxBytesBreached, RunAbortedError, VolantError
+from volant.model.errors import CallError, RunAbortedError, VolantError
 from volant.model.ids import TaskName
 from volant.model.payloads import Blob, Inline, Payload
 from volant.model.specs import ActionSpec
@@ -22,7 +24,7 @@ from volant.model.worker_protocol import (
     Warned,
 )
 from volant.ports.blobs import Blobs
-from volant.values.codec import Encoded
+from volant.values.codec import Encoded, pickle_warning
 from volant.values.failures import decode_exception
 from volant.worker.calls import Call, Caller, Host, has_answer
 from volant.worker.naming import ActionNames
@@ -41,6 +43,8 @@ class AttemptSession:
     def __init__(self, start: StartAttempt, *, caller: Caller, host: Host, open_blobs: Callable[[str], Blobs]) -> None:
         self.spec: ActionSpec | None = None
         """Of the attempt's own task; set when it was found."""
+        self.reach: Reach | None = None
+        """What the environment of the attempt's own task reaches; set when it was found."""
         self._start = start
         self._caller = caller
         self._host = host
@@ -150,6 +154,8 @@ class AttemptSession:
 
     def _encoded(self, task: Task[..., Any], arguments: dict[str, object]) -> tuple[Encoded, ActionSpec]:
         spec = task.spec()
+        if self.reach is not None and (warning := self.reach.warning_about(task.environment)) is not None:
+            self.warn(warning)
         encoded = task.interface.encode_inputs(arguments)
         check_size(encoded, spec, "inputs")
         if encoded.pickled:
@@ -176,7 +182,7 @@ class AttemptSession:
     def warn_of_pickles(self, encoded: Encoded) -> None:
         """Say once what travels as a pickle."""
         for path in encoded.pickled:
-            self.warn(f"{path}: its type has no encoding of its own, so it is pickled; equal values are not recognised")
+            self.warn(pickle_warning(path))
 
     def warn(self, message: str) -> None:
         """Say something that the user should hear once."""
@@ -264,22 +270,6 @@ def _info(start: StartAttempt, spec: ActionSpec) -> RunningInfo:
         raw_data_path=context.raw_data_path,
         custom_context=context.custom_context,
     )
-
-
-def check_size(encoded: Encoded, spec: ActionSpec, direction: str) -> None:
-    """Refuse what is too large to travel by value.
-
-    Raises:
-        InlineIOMaxBytesBreached: it is.
-    """
-    if encoded.inline_bytes > spec.max_inline_io_bytes:
-        msg = (
-            f"task {spec.task!r}, {direction}: found {encoded.inline_bytes} bytes that travel by value, "
-            f"wanted at most {spec.max_inline_io_bytes} (max_inline_io_bytes)"
-        )
-        raise InlineIOMaxBytesBreached(
-            msg, hint="pass large data as a File, a Dir or a DataFrame, or raise max_inline_io_bytes"
-        )
 
 
 def _refusal(refused: CallRefused) -> VolantError:
