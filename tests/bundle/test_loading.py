@@ -66,7 +66,7 @@ class TestFiles:
         assert (tmp_path / "count").read_text() == "x"
 
     def test_another_module_of_that_name_is_not_replaced(self, tmp_path: Path) -> None:
-        with pytest.raises(ImportError, match="would be imported as 'textwrap', but a module of that name is loaded"):
+        with pytest.raises(CallError, match="would be imported as 'textwrap', but a module of that name is loaded"):
             load_file_as_module(write(tmp_path / "textwrap.py"))
 
     def test_a_failing_file_leaves_no_module(self, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ class TestFiles:
             load_file_as_module(tmp_path / "nothing.py")
 
     def test_something_that_is_no_python(self, tmp_path: Path) -> None:
-        with pytest.raises(ImportError, match="is not a Python file"):
+        with pytest.raises(CallError, match="expected the name of a Python file"):
             load_file_as_module(write(tmp_path / "notes.txt", "hello"))
 
     def test_a_name_chosen_elsewhere_leaves_the_search_path_alone(self, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import sqlite3
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from tests.mistakes.catalogue import write_accepted
 from volant.api.program import program
 from volant.authoring.registry import default_registry
 from volant.client.reporting import Silent
-from volant.kit.homes import engine_log_path, journal_path
+from volant.kit.homes import config_path, engine_log_path, journal_path
 from volant.model.control_protocol import Done, StopEngine
 from volant.model.errors import VolantError
 
@@ -57,10 +58,11 @@ class Place:
         """All that a run would leave in the home, as one text to compare: rows of the journal, blobs, logs."""
         if not self.home.exists():
             return "no home"
+        spoken = (config_path(self.home), engine_log_path(self.home))
         files = [
             f"{path.relative_to(self.home)} {path.stat().st_size}"
             for path in sorted(self.home.rglob("*"))
-            if path.is_file() and path != engine_log_path(self.home) and not path.name.startswith("journal.db")
+            if path.is_file() and path not in spoken and not path.name.startswith("journal.db")
         ]
         return "\n".join([*files, *_rows(journal_path(self.home))])
 
@@ -72,6 +74,7 @@ class Place:
         """The same text on every machine."""
         for path, name in ((self.home, "HOME"), (self.folder, "FOLDER")):
             text = text.replace(str(path), name)
+        text = re.sub(re.escape(sys.base_prefix) + r"/lib/python3\.[0-9]+", "PYTHON", text)
         assert " at 0x" not in text  # an address tells nobody anything
         return text
 

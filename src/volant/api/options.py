@@ -83,6 +83,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+_IN_PROGRAMS = "with_runcontext"
+"""Where options are written that are not flags."""
 _TEXTS = ("mode", "name", "queue", "raw_data_path")
 _TABLES = ("env_vars", "labels", "annotations", "custom_context")
 _SWITCHES = ("overwrite_cache", "disable_run_cache", "interruptible", "wait")
@@ -91,7 +93,7 @@ _NAMES = (*_TEXTS, *_TABLES, *_SWITCHES, *_NOT_ENFORCED, "max_action_concurrency
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
-def check_options(options: Mapping[str, object], *, where: str = "with_runcontext") -> RunContext:
+def check_options(options: Mapping[str, object], *, where: str = _IN_PROGRAMS) -> RunContext:
     """Refuse what cannot be, and give the rest its types.
 
     Raises:
@@ -106,42 +108,44 @@ def check_options(options: Mapping[str, object], *, where: str = "with_runcontex
             raise UnknownParameterError(msg, hint=f"the options are {', '.join(sorted(_NAMES))}")
         if value is None:
             continue
+        shown = name if where == _IN_PROGRAMS else _as_flag(name)
         if name in _TEXTS:
-            checked[name] = _text(where, name, value)
+            checked[name] = _text(where, shown, value)
         elif name in _TABLES:
-            checked[name] = _table(where, name, value)
+            checked[name] = variables(where, shown, value) if name == "env_vars" else text_map(where, shown, value)
         elif name in _SWITCHES:
-            checked[name] = flag(where, name, value)
+            checked[name] = flag(where, shown, value)
         elif name in _NOT_ENFORCED:
             warnings.append(f"{name} has no effect on this machine")
         elif name == "preserve_original_types":
             # Types are always preserved here; only the wish to lose them cannot be granted.
-            if not flag(where, name, value):
+            if not flag(where, shown, value):
                 warnings.append("preserve_original_types=False has no effect: values keep their types")
         else:
-            checked[name] = whole_number(where, name, value, at_least=1)
+            checked[name] = whole_number(where, shown, value, at_least=1)
     if "name" in checked:
-        _check_name(where, cast("str", checked["name"]))
+        _check_name(where, "name" if where == _IN_PROGRAMS else "--name", cast("str", checked["name"]))
     return msgspec.convert({**checked, "warnings": tuple(warnings)}, RunContext)
 
 
 def _text(where: str, name: str, value: object) -> str:
     if isinstance(value, Mode):
         return value.value
-    if name == "queue":
-        return queue_name(where, value)
+    if name.endswith("queue"):
+        return queue_name(where, value, parameter=name)
     found = filled_text(where, name, value)
-    if name == "mode":
-        choice(where, "mode", found, tuple(mode.value for mode in Mode))
+    if name.endswith("mode"):
+        choice(where, name, found, tuple(mode.value for mode in Mode))
     return found
 
 
-def _table(where: str, name: str, value: object) -> dict[str, str]:
-    return variables(where, name, value) if name == "env_vars" else text_map(where, name, value)
+def _as_flag(name: str) -> str:
+    """An option as the command line spells it."""
+    return {"env_vars": "--env", "labels": "--label"}.get(name) or f"--{name.replace('_', '-')}"
 
 
-def _check_name(where: str, name: str) -> None:
+def _check_name(where: str, parameter: str, name: str) -> None:
     """A run's name is a folder's name too."""
     if len(name) > 100 or name[0] in ".-" or not _NAME_CHARACTERS.issuperset(name):
         wanted = "up to 100 letters, digits, '-', '_' or '.', not '.' or '-' first"
-        refuse_value(where, "name", name, wanted)
+        refuse_value(where, parameter, name, wanted)

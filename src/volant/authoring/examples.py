@@ -44,11 +44,11 @@ _SETTINGS: Mapping[str, str] = {
 """At whatever level they are written."""
 
 _VALUES: Mapping[str, str] = {
+    "volant": "volant run --name nightly --env THREADS=4 --label team=data pipeline.py main",
     "volant.run": "volant.run(task, 1, name='x')",
     "with_runcontext": "with_runcontext(name='my-run', labels={'team': 'data'}).run(task)",
     "volant.init": 'volant.init(home="~/runs", grace_period=10)',
     "with_runcontext.name": 'name="nightly-2026-01-31"; left out, one is made up',
-    "volant.name": "--name nightly-2026-01-31; left out, one is made up",
     "TaskEnvironment.clone_with": 'env.clone_with("other_env", image="auto")',
     "TaskEnvironment.from_task": 'TaskEnvironment.from_task("my_env", SyncTask(function))',
     "task.override": "task.override(retries=3, timeout=60)",

@@ -161,10 +161,10 @@ def text_map(where: str, parameter: str, value: object) -> dict[str, str]:
 _QUEUE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 
 
-def queue_name(where: str, value: object) -> str:
+def queue_name(where: str, value: object, *, parameter: str = "queue") -> str:
     """The name of a queue, as the settings may name one."""
-    if not _QUEUE.fullmatch(filled_text(where, "queue", value)):
-        refuse_value(where, "queue", value, "letters and digits with '.', '-' or '_' between")
+    if not _QUEUE.fullmatch(filled_text(where, parameter, value)):
+        refuse_value(where, parameter, value, "letters and digits with '.', '-' or '_' between")
     return cast(str, value)
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from volant.bundle.archive import archived_spec, installed
 from volant.bundle.guard import compile_without_main_block
+from volant.model.errors import CallError
 
 _MAIN = "__main__"
 
@@ -49,7 +50,7 @@ def load_file_as_module(path: str | os.PathLike[str], *, name: str | None = None
 
     Raises:
         FileNotFoundError: there is no such file.
-        ImportError: another module of the same name is loaded already.
+        CallError: another module of the same name is loaded already, or it is no Python file.
         Exception: whatever the file raises.
     """
     file = os.path.abspath(path)
@@ -130,7 +131,7 @@ def _same_module(known: ModuleType, file: str) -> ModuleType:
         f"{file} would be imported as {known.__name__!r}, but a module of that name is loaded already, "
         f"from {loaded or 'no file'}"
     )
-    raise ImportError(msg, name=known.__name__, path=file)
+    raise CallError(msg, hint="rename the file: another module of this name is in its way")
 
 
 def _ensure_package(name: str, folder: str) -> None:
@@ -161,15 +162,19 @@ def _execute(name: str, file: str, *, search: list[str] | None = None) -> Module
     else:
         spec = archived_spec(name, file, content, search=search)
     if spec is None or spec.loader is None:
-        msg = f"{file} is not a Python file"
-        raise ImportError(msg, name=name, path=file)
+        msg = f"{file} cannot be imported, expected the name of a Python file, which ends in .py"
+        raise CallError(msg, hint="rename it, or name the file that holds the tasks")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # As `import` does it: whoever imports a name from a module that is not through with it is told so.
+    spec._initializing = True  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     try:
         spec.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    finally:
+        spec._initializing = False  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     # The module may have put something else in its own place.
     module = sys.modules.get(name, module)
     _attach(name, module)

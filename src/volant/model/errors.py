@@ -97,6 +97,8 @@ class ValueCodecError(VolantError, ValueError):
 class SettingsError(VolantError, ValueError):
     """A setting does not parse; the message names its source."""
 
+    hint = "correct it where it was written, or leave it out: every setting has a default"
+
 
 class EngineError(VolantError):
     """The engine of a home cannot be reached, started or spoken to."""

@@ -240,7 +240,7 @@ def _parse(candidate: Candidate) -> object:
         return parser(candidate.raw)
     except Unparsable as error:
         msg = f"{candidate.source}: {candidate.name}: found {candidate.raw!r}, wanted {error}"
-        raise SettingsError(msg, hint=f"correct it in {candidate.source}, or leave it out there") from error
+        raise SettingsError(msg) from error
 
 
 def _refuse_bad(candidate: Candidate) -> bool:

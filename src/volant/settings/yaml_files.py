@@ -18,7 +18,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror or error}"
-        raise SettingsError(msg, hint="name a file that is there, or call volant.init(...) instead") from error
+        raise SettingsError(msg) from error
     try:
         yaml: Any = importlib.import_module("yaml")
     except ImportError as error:

@@ -193,8 +193,8 @@ def _check_annotation(what: str, annotation: Any) -> None:
 
 def _type_meant(annotation: Any) -> str | None:
     if isinstance(annotation, (list, tuple, dict, set)):
-        parts: Any = annotation.items() if isinstance(annotation, dict) else (annotation,)
-        inner = ", ".join(describe(part) for pair in parts for part in pair)  # pyright: ignore[reportUnknownVariableType]
+        parts: list[Any] = [*annotation, *annotation.values()] if isinstance(annotation, dict) else [*annotation]
+        inner = ", ".join(describe(part) for part in parts)
         return f"a type of its own is written {class_of(annotation).__name__}[{inner}]"
     return f"Literal[{annotation!r}] takes only this value"
 
