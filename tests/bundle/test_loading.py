@@ -15,6 +15,7 @@ from volant.bundle.loading import (
     load_main,
     module_name_of,
 )
+from volant.model.errors import CallError
 
 
 @pytest.fixture(autouse=True)

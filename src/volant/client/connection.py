@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from volant.client.starting import EngineStart
+from volant.kit.disks import is_disk_full
 from volant.kit.framing import FrameError, FrameReader, frame
 from volant.kit.version import VERSION
 from volant.model import errors
@@ -143,7 +144,13 @@ async def connect(start: EngineStart, *, timeout: float) -> Connection:
         reached = start.take_socket()
         if reached is not None:
             try:
-                connection = await _greet(reached, start.home)
+                async with asyncio.timeout_at(deadline):
+                    connection = await _greet(reached, start.home)
+            except TimeoutError:
+                msg = f"the engine of {start.home} accepted a connection and said nothing for {timeout:g} s"
+                raise EngineError(
+                    msg, hint="volant engine log shows what it is doing; engine.start_timeout is how long to wait"
+                ) from None
             except EngineVersionError:
                 # An idle engine makes room by itself, which takes it a moment; a busy one goes on refusing.
                 refused_since = refused_since or loop.time()
@@ -229,6 +236,10 @@ async def _replace(stream: "_Stream", found: EngineToClient, home: Path) -> None
 def _raise_not_started(start: EngineStart) -> None:
     log = start.read_log()
     msg = f"the engine of {start.home} ended with exit code {start.exit_code} while it started"
+    if is_disk_full(start.home):
+        msg += "; the disk is full"
+        hint = f"make room on the disk of {start.home}, or choose another home with VOLANT_HOME"
+        raise EngineError(f"{msg}:\n{log}" if log else msg, hint=hint)
     raise EngineError(f"{msg}:\n{log}" if log else msg, hint="volant engine log shows all that it wrote")
 
 

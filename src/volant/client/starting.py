@@ -64,7 +64,7 @@ class EngineStart:
             msg = "the engine cannot be started: this program does not know its Python interpreter (sys.executable)"
             raise EngineError(msg)
         log = engine_log_path(self.home)
-        self._log_start = log.stat().st_size if log.exists() else 0
+        self._log_start = self._open_log(log)
         arguments = [sys.executable, "-P", "-c", _PROGRAM, _PACKAGE_ROOT, str(self.home)]
         environ = {name: value for name, value in self._environ.items() if name not in _NOT_FOR_THE_ENGINE}
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -86,6 +86,15 @@ class EngineStart:
             msg = f"the engine cannot be started with {sys.executable}: {error}"
             raise EngineError(msg) from error
         self.exit_code = None
+
+    def _open_log(self, log: Path) -> int:
+        """See that the log can be written, before a spawned process fails at it and the program is blamed; its size."""
+        try:
+            with log.open("ab") as opened:
+                return opened.tell()
+        except OSError as error:
+            msg = f"the home {self.home} cannot be written: {error}"
+            raise EngineError(msg, hint="choose another with VOLANT_HOME") from error
 
     def has_ended(self) -> bool:
         """Whether the process that was started is gone, or none was."""

@@ -88,7 +88,9 @@ def _migrate(connection: sqlite3.Connection, path: Path, now: datetime) -> None:
             )
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # On a full disk SQLite has rolled back by itself, and would complain of a second time in place of the first.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 
