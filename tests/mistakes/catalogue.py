@@ -50,7 +50,7 @@ class Mistake:
         if said == self.answer:
             return
         if ACCEPTING:
-            _accepted.setdefault(self.path, []).append((self, said))
+            _accepted.setdefault(self.path, {})[self] = said
             return
         lines = difflib.ndiff(self.answer.splitlines(), said.splitlines())
         told = "\n".join(
@@ -59,7 +59,7 @@ class Mistake:
         pytest.fail(f"{self.path.name}:{self.first + 1}: {self.name} (-: expected, +: found)\n{told}", pytrace=False)
 
 
-_accepted: dict[Path, list[tuple[Mistake, str]]] = {}
+_accepted: dict[Path, dict[Mistake, str]] = {}
 
 
 def mistakes(theme: str) -> list[object]:
@@ -94,7 +94,7 @@ def write_accepted() -> None:
     """Put the answers that were accepted into the files."""
     for path, changes in _accepted.items():
         lines = path.read_text(encoding="utf-8").splitlines()
-        for entry, said in sorted(changes, key=lambda change: -change[0].first):
+        for entry, said in sorted(changes.items(), key=lambda change: -change[0].first):
             lines[entry.first : entry.last] = said.splitlines()
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     _accepted.clear()

@@ -84,6 +84,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     options: RunOptions
     environ: Mapping[str, str]
     inputs: Inputs
+    warnings: tuple[str, ...] = ()
+    """What the client has to say of the run; it is committed with it, so that a run that ends at once has it too."""
 
 
 class Engine:
@@ -160,6 +162,8 @@ class Engine:
         )
         self._perform(live, commands)
         self._warn_of_no_effect(live, known)
+        for warning in submission.warnings:
+            self.warn(live, warning)
         await self._commits.flush()
         return live
 

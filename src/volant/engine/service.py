@@ -423,10 +423,9 @@ class Client(asyncio.Protocol):
             options=options,
             environ=message.environ,
             inputs=Inputs(payload=message.inputs, digest=message.inputs_digest),
+            warnings=message.warnings,
         )
-        live = await parts.engine.submit(submission, self._launcher(name, options.mode))
-        for warning in message.warnings:
-            parts.engine.warn(live, warning)
+        await parts.engine.submit(submission, self._launcher(name, options.mode))
         interrupted = await self._service.news_of_interrupted()
         if message.watch:
             # The answer must be the first that the client hears of the run.
