@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack
 
 from volant.authoring.declarations import Declaration, declared_by_caller
 from volant.authoring.documentation import Documentation
+from volant.authoring.functions import check_function
 from volant.authoring.images import Image, as_image
 from volant.authoring.links import Link
 from volant.authoring.locating import place_of
@@ -21,7 +22,7 @@ from volant.authoring.resolvers import find_by_name
 from volant.authoring.reuse import ReusePolicy
 from volant.authoring.session import Session, current_group, current_session
 from volant.authoring.triggers import Trigger, TriggerTime
-from volant.authoring.validation import known_keywords, shown
+from volant.authoring.validation import known_keywords
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import (
     ArgumentError,
@@ -37,8 +38,6 @@ from volant.values.interfaces import Interface
 
 if TYPE_CHECKING:
     from volant.authoring.environment import TaskEnvironment
-
-_NO_METHOD = "move it out of the class; what it needs of the object becomes a parameter"
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -70,7 +69,12 @@ class Task(Generic[P, R_co]):
         image: Image | str | None = None,
         settings: Settings | None = None,
     ) -> None:
-        _check_function(function)
+        if isinstance(function, Task):
+            message = f"@env.task: {function!r} is a task already, expected a function"
+            raise DefinitionTypeError(
+                message, hint="decorate a function once; other settings come with task.override(...)"
+            )
+        check_function(function)
         functools.update_wrapper(self, function)
         self.func = function
         self.root = self
@@ -334,30 +338,6 @@ def check_concurrency(where: str, reusable: ReusePolicy, *, is_async: bool) -> N
         message = f"{where}: a sync task in an environment with ReusePolicy(concurrency={reusable.concurrency}), "
         message += "expected an async def, or concurrency=1: sync tasks would block each other"
         raise DefinitionError(message, hint="make the function an async def, or leave concurrency out")
-
-
-def _check_function(function: object) -> None:
-    if isinstance(function, Task):
-        message = f"@env.task: {function!r} is a task already, expected a function"
-        raise DefinitionTypeError(message, hint="decorate a function once; other settings come with task.override(...)")
-    if inspect.ismethod(function):
-        message = f"@env.task: {function.__qualname__} is a method of {type(function.__self__).__name__}, "
-        message += "expected a function: a task cannot be a method, since it runs elsewhere"
-        raise DefinitionError(message, hint=_NO_METHOD)
-    if not isinstance(getattr(function, "__name__", None), str):
-        settings = "settings are keywords, as in @env.task(retries=3)"
-        hint = settings if isinstance(function, (str, int, float)) else "define a function with def and decorate that"
-        message = f"@env.task: found {shown(function)}, expected a function: def or async def"
-        raise DefinitionTypeError(message, hint=hint)
-    if not inspect.isfunction(function):
-        return
-    if function.__name__ == "<lambda>":
-        message = "@env.task: found a lambda, expected a def: a task needs a name"
-        raise DefinitionError(message, hint="define a function with def and decorate that")
-    parameters = list(inspect.signature(function).parameters.values())
-    if parameters and parameters[0].name in {"self", "cls"} and parameters[0].annotation is inspect.Parameter.empty:
-        message = f"@env.task: {function.__qualname__} takes {parameters[0].name!r}, expected a function: "
-        raise DefinitionError(message + "a task cannot be a method, since it runs elsewhere", hint=_NO_METHOD)
 
 
 def _check_names(where: str, what: str, found: tuple[str, ...], names: list[str], signature: str) -> None:

@@ -1,14 +1,14 @@
 """A task's inputs and outputs: what its function takes and returns, as values and as bytes."""
 
 import contextlib
-import typing
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Optional, get_args, get_origin
+from typing import Any, Final, Optional
 
 from volant.model.errors import ArgumentError, DefinitionError, DefinitionTypeError, ValueCodecError
 from volant.values.annotations import describe, is_unresolved, unwrap
 from volant.values.codec import PLANNER, Encoded, decode_plan, encode_plan, read_payload, too_deep, write_payload
+from volant.values.outputs import names_of_outputs, outputs_in
 from volant.values.plans import Plan
 from volant.values.scopes import Scope
 from volant.values.signatures import (
@@ -20,7 +20,6 @@ from volant.values.signatures import (
     parameters_of,
     shown_parameters,
 )
-from volant.values.structures import field_names, is_named_tuple
 from volant.values.wire import (
     STRUCT,
     Fault,
@@ -187,7 +186,12 @@ class Interface:
             ArgumentError: the value is not of the return type.
             ValueCodecError: the value cannot be encoded at all.
         """
-        return encode_plan(self._return_plan(), value, where=f"{self.title}, return value", name="result")
+        plan = self._return_plan()
+        try:
+            return encode_plan(plan, value, where=f"{self.title}, return value", name="result")
+        except ArgumentError as error:
+            error.hint = error.hint or f"return what is annotated, {plan.label}, or annotate what is returned"
+            raise
 
     def decode_output(self, data: bytes) -> Any:
         """What the function returned.
@@ -203,26 +207,11 @@ class Interface:
 
         `None` is no output, a tuple of any length is one. So is whatever comes without a return annotation.
         """
-        plain = unwrap(self.returns) if self.returns is not EMPTY else Any
-        origin: Any = get_origin(plain) or plain
-        if plain is None or plain is type(None):
-            return ()
-        if isinstance(origin, type) and is_named_tuple(origin):
-            return field_names(origin)
-        arguments = get_args(plain)
-        if origin is tuple and ... not in arguments and plain not in (tuple, typing.Tuple):  # noqa: UP006
-            return _numbered(len(arguments))
-        return ("o0",)
+        return names_of_outputs(self.returns)
 
     def outputs(self, value: Any) -> dict[str, Any]:
         """The outputs in a returned value, by name; without a return annotation the value decides."""
-        if self.returns is EMPTY:
-            names = _names_in(value)
-            parts = tuple(value) if issubclass(class_of(value), tuple) else (value,)
-        else:
-            names = self.output_names
-            parts = tuple(value) if self._splits() else (value,)
-        return dict(zip(names, parts, strict=False))
+        return outputs_in(value, self.returns)
 
     def outputs_as_tuple(self, value: Any) -> tuple[Any, ...]:
         """The outputs in a returned value, in order."""
@@ -397,15 +386,6 @@ class Interface:
             raise Misread(f"the argument {missing[0]!r} is missing and has no default")
         return values
 
-    def _splits(self) -> bool:
-        """Whether the parts of a returned tuple are the outputs."""
-        plain = unwrap(self.returns)
-        origin: Any = get_origin(plain) or plain
-        arguments = get_args(plain)
-        if not isinstance(origin, type):
-            return False
-        return is_named_tuple(origin) or (origin is tuple and bool(arguments) and ... not in arguments)
-
 
 def _restored(function: Callable[..., Any], name: str, types: Mapping[str, Any]) -> Interface:
     return Interface(function, name=name, scope=Scope(function), types=types)
@@ -415,16 +395,3 @@ def _fits_plainly(value: object, annotation: object) -> bool:
     """Whether it is what most defaults are: a plain value of exactly the annotated class."""
     cls = class_of(value)
     return cls in _PLAIN and (annotation is cls or annotation == cls.__name__)
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(f"o{index}" for index in range(count))
-
-
-def _names_in(value: Any) -> tuple[str, ...]:
-    cls = class_of(value)
-    if value is None:
-        return ()
-    if not issubclass(cls, tuple):
-        return ("o0",)
-    return field_names(cls) if is_named_tuple(cls) else _numbered(len(value))
