@@ -102,7 +102,7 @@ class TestRun:
             (["--env", "NOEQUALS", "one.py"], 2, "--env: found 'NOEQUALS', expected NAME=VALUE"),
             (["--mode", "lokal", "one.py"], 2, "the command line: mode: found 'lokal'"),
             (["--mode", "remote", "one.py"], 1, "no endpoint is set"),
-            (["--max-action-concurrency", "0", "one.py"], 1, "max_action_concurrency is 0"),
+            (["--max-action-concurrency", "0", "one.py"], 1, "--max-action-concurrency is 0"),
             ([], 2, "Missing argument"),
         ],
     )

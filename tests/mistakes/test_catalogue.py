@@ -25,7 +25,9 @@ def test_there_are_hundreds_of_mistakes_each_with_a_name_of_its_own() -> None:
 
 def test_an_answer_that_differs_is_shown_beside_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "ACCEPTING", False)
-    entry = Mistake(theme="tasks", name="a name", written="env.task(3)", answer="Error: one\nhint: two", first=0, last=2)
+    entry = Mistake(
+        theme="tasks", name="a name", written="env.task(3)", answer="Error: one\nhint: two", first=0, last=2
+    )
     entry.check("Error: one \nhint: two\n")
     with pytest.raises(pytest.fail.Exception) as caught:
         entry.check("Error: one\nhint: three")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from volant.api.program import program
-from volant.authoring.validation import known_keywords, refuse_type
+from volant.authoring.validation import known_keywords, path_text, refuse_type
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import DefinitionError, SettingsError, UnknownParameterError
 from volant.settings.yaml_files import read_yaml
@@ -91,7 +91,7 @@ def init_from_config(path: str | os.PathLike[str] | None = None) -> None:
 
 def _find_config(path: str | os.PathLike[str] | None) -> Path | None:
     if path is not None:
-        return Path(path).expanduser()
+        return Path(path_text("volant.init_from_config", "path", path)).expanduser()
     places = (Path("config.yaml"), Path(".flyte/config.yaml"), Path("~/.flyte/config.yaml").expanduser())
     return next((place for place in places if place.is_file()), None)
 

@@ -74,6 +74,7 @@ class RunFunction:
 if not TYPE_CHECKING:
     # What is missing is said in our words; a type checker keeps the task's own parameters.
     RunFunction.__call__ = known_keywords("volant.run")(RunFunction.__call__)
+    RunFunction.aio = known_keywords("volant.run.aio")(RunFunction.aio)
 
 
 class Runner:

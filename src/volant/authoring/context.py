@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self
 import msgspec
 
 from volant.authoring.session import RunningInfo, current, current_session, enter_group
-from volant.authoring.validation import filled_text
+from volant.authoring.validation import filled_text, known_keywords
 from volant.model.errors import CallError
 from volant.model.ids import ActionId, RunId
 
@@ -106,6 +106,7 @@ class Context:
         return f"<context: {self._info.task}, run {self._info.run}, action {self._info.action}>"
 
 
+@known_keywords("volant.ctx")
 def ctx() -> Context:
     """Where the running code is; false outside a run."""
     session = current_session()
@@ -118,8 +119,9 @@ class group:
     Outside a run it does nothing.
     """
 
+    @known_keywords("volant.group")
     def __init__(self, name: str) -> None:
-        self.name = filled_text("group", "name", name)
+        self.name = filled_text("volant.group", "name", name)
         self._tokens: list[Token[Any] | None] = []
 
     def __enter__(self) -> Self:

@@ -47,6 +47,7 @@ _VALUES: Mapping[str, str] = {
     "volant": "volant run --name nightly --env THREADS=4 --label team=data pipeline.py main",
     "volant.run": "volant.run(task, 1, name='x')",
     "with_runcontext": "with_runcontext(name='my-run', labels={'team': 'data'}).run(task)",
+    "volant.init_from_config": 'volant.init_from_config("config.yaml")',
     "volant.init": 'volant.init(home="~/runs", grace_period=10)',
     "with_runcontext.name": 'name="nightly-2026-01-31"; left out, one is made up',
     "TaskEnvironment.clone_with": 'env.clone_with("other_env", image="auto")',
@@ -98,8 +99,11 @@ _VALUES: Mapping[str, str] = {
     "PodTemplate": 'PodTemplate(pod_spec={"containers": [{"name": "primary"}]})',
     "PodTemplate.labels": 'PodTemplate(labels={"team": "data"})',
     "Documentation": 'Documentation("What the task does.")',
+    "volant.run.aio": "await volant.run.aio(task, 1)",
+    "volant.map.aio": "async for result in volant.map.aio(task, items): ...",
     "volant.map": "volant.map(task, items, concurrency=8)",
-    "group": 'with volant.group("training"): ...',
+    "volant.ctx": "volant.ctx().attempt_number",
+    "volant.group": 'with volant.group("training"): ...',
 }
 
 

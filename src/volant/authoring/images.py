@@ -23,6 +23,7 @@ from volant.kit.nearest import did_you_mean
 
 AnyPath = str | os.PathLike[str]
 _PYTHON = re.compile(r"3\.[0-9]+(\.[0-9]+)?", re.ASCII)
+_REQUIREMENT = re.compile(r"[A-Za-z0-9./~]")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*|.*\{\{.+\}\}.*", re.ASCII)
 
 
@@ -142,6 +143,10 @@ class Image(Value):
     ) -> "Image":
         """Add packages from an index: `with_pip_packages("pandas>=2", "httpx")`."""
         names = _some("with_pip_packages", "packages", packages)
+        for index, name in enumerate(names):
+            if not _REQUIREMENT.match(name):
+                wanted = "a requirement such as 'pandas>=2'"
+                refuse_value("Image.with_pip_packages", f"packages[{index}]", name, wanted)
         return self._with(Layer("pip", (*names, *_pip_options(index_url, extra_index_urls, pre, extra_args))))
 
     @known_keywords("Image.with_requirements")

@@ -79,11 +79,13 @@ def link_spec(link: Link) -> LinkSpec:
 def _checked(where: str, uri: object) -> str:
     text = filled_text(where, "uri", uri)
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+        fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
     except ValueError as error:
         refuse_value(where, "uri", uri, f"a text whose braces close ({error}); '{{{{' stands for a brace")
-    for name in names:
+    for _, name, form, conversion in fields:
+        if form or conversion:
+            refuse_value(where, "uri", uri, f"plain placeholders such as {{{name}}}, without ':' or '!'")
         if name not in PLACEHOLDERS:
-            wanted = f"placeholders among {', '.join(PLACEHOLDERS)}{did_you_mean(name, PLACEHOLDERS)}"
+            wanted = f"placeholders among {', '.join(PLACEHOLDERS)}{did_you_mean(str(name), PLACEHOLDERS)}"
             refuse_value(where, "uri", uri, wanted)
     return text

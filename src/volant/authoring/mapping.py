@@ -10,11 +10,18 @@ import functools
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol, Required, TypedDict, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Required, TypedDict, TypeVar, Unpack, cast, overload
 
 from volant.authoring.session import PendingCall, Session, current_group, current_session, nested_group
 from volant.authoring.task import Task, in_running_loop
-from volant.authoring.validation import filled_text, flag, shown, unknown_parameter, whole_number
+from volant.authoring.validation import (
+    filled_text,
+    flag,
+    known_keywords,
+    shown,
+    unknown_parameter,
+    whole_number,
+)
 from volant.model.errors import ArgumentError, SyncTaskCallInAsyncContextError
 
 R = TypeVar("R")
@@ -218,6 +225,11 @@ class Map:
         """The same for async code: `async for result in volant.map.aio(task, items)`."""
         return _in_order_aio(_plan(task, inputs, options))
 
+
+if not TYPE_CHECKING:
+    # What is missing is said in our words; a type checker keeps the overloads.
+    Map.__call__ = known_keywords("volant.map")(Map.__call__)
+    Map.aio = known_keywords("volant.map.aio")(Map.aio)
 
 map = Map()
 

@@ -240,7 +240,9 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "timeout": as_timeout,
     "docs": lambda where, value: instance_of(where, "docs", value, Documentation, "Documentation(...)"),
     "report": lambda where, value: flag(where, "report", value),
-    "max_inline_io_bytes": lambda where, value: whole_number(where, "max_inline_io_bytes", value, at_least=1),
+    "max_inline_io_bytes": lambda where, value: whole_number(
+        where, "max_inline_io_bytes", value, at_least=1, at_most=2**63 - 1
+    ),
     "links": as_links,
     "triggers": as_triggers,
     "task_resolver": as_resolver,

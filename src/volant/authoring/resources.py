@@ -15,6 +15,7 @@ _MIG_SLICE = re.compile(r"[1-9][0-9]*g\.[1-9][0-9]*gb(\+[a-z.]+)?", re.ASCII)
 _TPU_SLICE = re.compile(r"[1-9][0-9]*(x[1-9][0-9]*){1,2}", re.ASCII)
 _THOUSANDTHS = re.compile(r"[0-9.]+m", re.ASCII)
 _OTHER_UNIT = re.compile(r"([0-9.]+)\s*([kKmMgGtT])(i?)[bB]?", re.ASCII)
+_COUNT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 _COUNT_FIRST = re.compile(r"([1-9][0-9]*)\s*[x*:]?\s*([A-Za-z][A-Za-z0-9]*)", re.ASCII)
 _MODELS = (
     *("A10", "A10G", "A30", "A40", "A100", "A100 40G", "A100 80G", "B200", "B300", "GB200", "GH200"),
@@ -22,6 +23,8 @@ _MODELS = (
     *("MI100", "MI210", "MI250", "MI250X", "MI300A", "MI300X", "MI325X", "MI350X", "MI355X"),
 )
 """Models in their usual spelling. Others are accepted: a list ages faster than the programs that have it."""
+_MOST_CORES = 1_000_000
+_MOST_BYTES = 2**63 - 1
 _CPU = "cores such as 1, 0.5 or '500m', or a pair (request, limit)"
 _MEMORY = "a size such as '512Mi' or '2Gi', or a pair (request, limit)"
 _SIZE = "a size such as '512Mi' or '2Gi'"
@@ -163,9 +166,12 @@ def _millicores(parameter: str, value: object, wanted: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         refuse_type("Resources", parameter, value, wanted)
     try:
-        return parse_cpu(value)
+        found = parse_cpu(value)
     except ValueError:
         refuse_value("Resources", parameter, value, wanted)
+    if found > _MOST_CORES * 1000:
+        refuse_value("Resources", parameter, value, f"at most {_MOST_CORES} cores")
+    return found
 
 
 def _bytes(parameter: str, value: object, wanted: str) -> int:
@@ -175,9 +181,12 @@ def _bytes(parameter: str, value: object, wanted: str) -> int:
         # Kubernetes reads this as thousandths of a byte, which nobody means.
         refuse_value("Resources", parameter, value, f"{wanted}; did you mean '{value[:-1]}M' or '{value[:-1]}Mi'?")
     try:
-        return parse_bytes(value)
+        found = parse_bytes(value)
     except ValueError:
         refuse_value("Resources", parameter, value, wanted + _size_meant(value))
+    if found > _MOST_BYTES:
+        refuse_value("Resources", parameter, value, "less than 8Ei")
+    return found
 
 
 def _size_meant(value: str) -> str:
@@ -194,7 +203,7 @@ def _device(gpu: object) -> Device | None:
         return Device(gpu.quantity, gpu.device, gpu.partition, gpu.device_class)
     if isinstance(gpu, str):
         name, colon, count = gpu.partition(":")
-        if not _DEVICE_NAME.fullmatch(name) or (colon and not (count.isascii() and count.isdigit() and int(count))):
+        if not _DEVICE_NAME.fullmatch(name) or (colon and not _COUNT.fullmatch(count)):
             turned = _COUNT_FIRST.fullmatch(gpu)
             refuse_value(
                 "Resources", "gpu", gpu, wanted + (f"; did you mean '{turned[2]}:{turned[1]}'?" if turned else "")

@@ -16,6 +16,9 @@ from volant.authoring.examples import example_of
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import DefinitionError, DefinitionTypeError, UnknownParameterError
 
+_MOST = 2**31 - 1
+"""Of anything that is counted."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -45,7 +48,11 @@ def number(where: str, parameter: str, value: object, expected: str) -> float:
     """A finite int or float that is no bool."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         refuse_type(where, parameter, value, expected)
-    if not math.isfinite(value):
+    try:
+        is_finite = math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        is_finite = False
+    if not is_finite:
         refuse_value(where, parameter, value, expected)
     return value
 
@@ -72,7 +79,10 @@ def shown(value: object) -> str:
     elif inspect.isfunction(value):
         text = f"<function {value.__qualname__}>"
     else:
-        text = _ADDRESS.sub("", repr(value))
+        try:
+            text = _ADDRESS.sub("", repr(value))
+        except Exception:  # noqa: BLE001 - the user's own, or an int of thousands of digits
+            text = f"<{type(value).__name__} that cannot be shown>"
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
@@ -80,6 +90,10 @@ def text(where: str, parameter: str, value: object) -> str:
     """A str, possibly empty."""
     if not isinstance(value, str):
         refuse_type(where, parameter, value, "a str")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        refuse_value(where, parameter, value, "a str without lone surrogates, which cannot be stored")
     return value
 
 
@@ -97,12 +111,14 @@ def flag(where: str, parameter: str, value: object) -> bool:
     return value
 
 
-def whole_number(where: str, parameter: str, value: object, *, at_least: int) -> int:
-    """An int that is no bool and not below a bound."""
+def whole_number(where: str, parameter: str, value: object, *, at_least: int, at_most: int = _MOST) -> int:
+    """An int that is no bool and within bounds."""
     if isinstance(value, bool) or not isinstance(value, int):
         refuse_type(where, parameter, value, f"an int, {at_least} or more")
     if value < at_least:
         refuse_value(where, parameter, value, f"an int, {at_least} or more")
+    if value > at_most:
+        refuse_value(where, parameter, value, f"an int, at most {at_most}")
     return value
 
 
@@ -234,7 +250,8 @@ class _Expected:
         given -= self._bound
         most = len(self._positional)
         if given > most and not self._takes_any_position:
-            wanted = f"at most {most} ({', '.join(self._positional)})" if most else "keywords only"
+            by_name = "keywords only" if self.names or self.takes_any_keyword else "none"
+            wanted = f"at most {most} ({', '.join(self._positional)})" if most else by_name
             found = f"{given} positional argument{'s' * (given > 1)}"
             raise DefinitionTypeError(f"{self.where}: found {found}, expected {wanted}", hint=self._hint())
         for name in self._required[given:]:

@@ -4,8 +4,9 @@ Binding follows Python exactly; the errors name the task and what was meant, whi
 """
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, UnionType
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,8 @@ _NO_TYPES: Final = frozenset(
     (bool, int, float, complex, bytes, list, tuple, dict, set, frozenset, BuiltinFunctionType, FunctionType)
 )
 _TYPES_MEANT: Final[dict[Any, str]] = {any: "the type is typing.Any", callable: "the type is collections.abc.Callable"}
+_MADE_OF_TYPES: Final = frozenset((list, dict, set, frozenset, tuple, typing.Union, UnionType))
+"""What these have in brackets are types, which need not be so for classes of others."""
 _COLLECTING: Final[dict[Any, str]] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
@@ -56,7 +59,7 @@ def parameters_of(function: Callable[..., Any], *, task: str) -> tuple[tuple[Par
     for parameter in signature.parameters.values():
         _check_parameter(parameter, task)
     if signature.return_annotation is not EMPTY:
-        _check_annotation(f"{task}: the return annotation", signature.return_annotation)
+        _check_written(f"{task}: the return annotation", signature.return_annotation)
     parameters = tuple(
         Parameter(name=each.name, kind=each.kind, annotation=each.annotation, default=each.default)
         for each in signature.parameters.values()
@@ -179,16 +182,35 @@ def _check_parameter(parameter: inspect.Parameter, task: str) -> None:
     if parameter.annotation is EMPTY and parameter.default is EMPTY:
         message = f"{task}: the parameter {name!r} is neither annotated nor has a default, wanted a type"
         raise DefinitionError(message, hint=f"for example {name}: int, or {name}: Any for whatever comes")
-    _check_annotation(f"{task}: the annotation of {name!r}", parameter.annotation)
+    _check_written(f"{task}: the annotation of {name!r}", parameter.annotation)
+
+
+def _check_written(what: str, annotation: Any) -> None:
+    if class_of(annotation) is not str:
+        _check_annotation(what, annotation)
+    elif not annotation.isidentifier():
+        _check_syntax(what, annotation)
 
 
 def _check_annotation(what: str, annotation: Any) -> None:
     """Refuse what is no type at a glance; the rest is seen when its plan is built."""
     kind = class_of(annotation)
     if kind not in _NO_TYPES:
+        if typing.get_origin(annotation) in _MADE_OF_TYPES:
+            for part in typing.get_args(annotation):
+                _check_annotation(f"{what}, in {describe(annotation)}", part)
         return
     hint = _TYPES_MEANT.get(annotation) if kind in (BuiltinFunctionType, FunctionType) else _type_meant(annotation)
     raise DefinitionTypeError(f"{what} is {found(annotation)}, wanted a type", hint=hint)
+
+
+def _check_syntax(what: str, annotation: str) -> None:
+    try:
+        compile(annotation, "<annotation>", "eval", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        message = f"{what} is {annotation!r}, wanted a type: {reason}"
+        raise DefinitionError(message, hint="an annotation in quotes is an expression too") from None
 
 
 def _type_meant(annotation: Any) -> str | None:
