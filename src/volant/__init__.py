@@ -169,7 +169,8 @@ def __getattr__(name: str) -> Any:
         from volant.kit.nearest import did_you_mean
 
         msg = f"module 'volant' has no attribute {name!r}{did_you_mean(name, _HOMES)}"
-        raise AttributeError(msg)
+        # Without these two Python would put a suggestion of its own behind ours.
+        raise AttributeError(msg, name="", obj=None)
     found = getattr(import_module(home), name)
     globals()[name] = found
     return found

@@ -46,7 +46,8 @@ class Value:
         # A type checker finds a misspelt attribute by itself, as long as it does not see this.
         def __getattr__(self, name: str) -> NoReturn:
             suggestion = "" if name.startswith("_") else did_you_mean(name, dir(self))
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{suggestion}", name=name, obj=self)
+            # Without these two Python would put a suggestion of its own behind ours.
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{suggestion}", name="", obj=None)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} does not change; make a new one to set {name!r}")
