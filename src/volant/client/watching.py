@@ -88,14 +88,14 @@ async def abort_when_left(client: Client, connection: Connection, run: RunId, re
 
     A second interruption ends this at once; the engine goes on aborting.
     """
-    reporter.notice(f"aborting run {run} (once more to leave at once)")
     try:
-        if connection.is_closed:
-            async with client.connection() as fresh:
-                ended = await _abort_and_look(fresh, run)
-        else:
-            ended = await _abort_and_look(connection, run)
-    except asyncio.CancelledError:
+        aborting = asyncio.ensure_future(_abort_and_look(client, connection, run))
+        # The request is on its way before anybody is told so, and may answer by interrupting again.
+        await asyncio.sleep(0)
+        reporter.notice(f"aborting run {run} (once more to leave at once)")
+        ended = await aborting
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        # The second one comes as it is where it meets our own code, such as right behind the notice.
         reporter.notice(f"left run {run} while it was being aborted; 'volant get run {run}' shows what became of it")
         raise
     except VolantError as error:
@@ -104,7 +104,10 @@ async def abort_when_left(client: Client, connection: Connection, run: RunId, re
         reporter.ended(ended, None)
 
 
-async def _abort_and_look(connection: Connection, run: RunId) -> RunRecord:
+async def _abort_and_look(client: Client, connection: Connection, run: RunId) -> RunRecord:
+    if connection.is_closed:
+        async with client.connection() as fresh:
+            return await _abort_and_look(client, fresh, run)
     await abort_run(connection, run, reason="aborted by the user")
     return (await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)).run
 
