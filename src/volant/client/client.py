@@ -7,7 +7,7 @@ from typing import Protocol
 from volant.client.connection import Connection, connect, connect_if_running
 from volant.client.reporting import Reporter
 from volant.client.starting import EngineStart, ensure_engine, reach_engine
-from volant.model.errors import EngineError
+from volant.model.errors import EngineGoneError
 from volant.model.worker_protocol import EngineToWorker, WorkerToEngine
 from volant.ports.blobs import Blobs
 from volant.settings.loading import engine_environ
@@ -78,11 +78,15 @@ class Client:
 
     @contextlib.asynccontextmanager
     async def running_connection(self) -> AsyncGenerator[Connection | None, None]:
-        """A conversation with the engine if one runs, else None; starts nothing."""
+        """A conversation with the engine if one runs, else None; starts nothing.
+
+        Raises:
+            EngineVersionError: a busy engine of another version runs.
+        """
         reached = reach_engine(self.settings.home)
         try:
             connection = await connect_if_running(reached, self.settings.home) if reached is not None else None
-        except EngineError:
+        except EngineGoneError:
             connection = None
         try:
             yield connection

@@ -219,6 +219,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     zygotes: tuple[ZygoteStatus, ...]
     resident_memory: int
     """Bytes."""
+    settings: dict[str, str] = {}
+    """What it read when it started, for people; nothing secret is in it."""
 
 
 class StopEngine(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):

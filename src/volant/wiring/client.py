@@ -9,7 +9,7 @@ from volant.client.reporting import Reporter, Silent
 from volant.client.starting import EngineStart
 from volant.model.worker_protocol import WorkerToEngine
 from volant.settings.tree import Mode, Settings
-from volant.wiring.stores import blobs_url, open_blobs
+from volant.wiring.stores import blobs_url, journal_file, open_blobs
 
 
 def make_client(
@@ -19,6 +19,8 @@ def make_client(
 
     *reporters* makes what shows a run that is waited for; *start* is an engine that is on its way already.
     """
+    # Only the engine opens it, but it is the user of this process who can put the setting right.
+    journal_file(settings)
     return Client(
         settings,
         blobs=open_blobs(blobs_url(settings)),
