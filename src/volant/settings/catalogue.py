@@ -91,6 +91,18 @@ def _show_duration(value: timedelta) -> str:
     return f"{seconds:g} s"
 
 
+def _spell_duration(value: timedelta) -> str:
+    return repr(value.total_seconds())
+
+
+def _plain_cores(value: int) -> float:
+    return value / 1000
+
+
+def _spell_cores(value: int) -> str:
+    return f"{value}m"
+
+
 def _show_switch(value: bool) -> str:
     return "true" if value else "false"
 
@@ -109,15 +121,15 @@ DURATION = Form(
     unit="seconds",
     show=_show_duration,
     plain=_plain_seconds,
-    spell=lambda value: repr(value.total_seconds()),
+    spell=_spell_duration,
 )
 CORES = Form(
     parse=parse_cores,
     wanted="a number such as `2` or `0.5`, or thousandths such as `500m`",
     unit="cores",
     show=_show_cores,
-    plain=lambda value: value / 1000,
-    spell=lambda value: f"{value}m",
+    plain=_plain_cores,
+    spell=_spell_cores,
 )
 SIZE = Form(
     parse=parse_size,
@@ -132,13 +144,25 @@ def _count(least: int, unit: str) -> Form:
     return Form(parse=whole_number(least), wanted=f"a whole number, at least {least}", unit=unit, plain=int)
 
 
+def _always(value: object) -> Callable[[Mapping[str, str]], object]:
+    return lambda environ: value
+
+
+def _computed(value: Callable[[], object]) -> Callable[[Mapping[str, str]], object]:
+    return lambda environ: value()
+
+
+def _default_linger(environ: Mapping[str, str]) -> timedelta:
+    return timedelta(seconds=10 if environ.get("CI") else 300)
+
+
 _ALL = (
     Setting(
         name="home",
         form=FOLDER,
         help="The folder with the journal, the large values, the captured output and the settings; "
         "each has an engine of its own. A path in a pyproject.toml is relative to that file.",
-        default=lambda _environ: absolute_home("~/.volant"),
+        default=_computed(lambda: absolute_home("~/.volant")),
         default_text="~/.volant",
         example='home = ".volant"',
     ),
@@ -146,7 +170,7 @@ _ALL = (
         name="database",
         form=URL,
         help="Where the journal is kept: a SQLite file.",
-        default=lambda _environ: None,
+        default=_always(None),
         default_text="SQLite in the home",
         example='database = "sqlite:////srv/volant/journal.db"',
         is_engines=True,
@@ -155,7 +179,7 @@ _ALL = (
         name="blobs",
         form=URL,
         help="Where large values and files are kept: a folder of this machine.",
-        default=lambda _environ: None,
+        default=_always(None),
         default_text="a folder in the home",
         example='blobs = "file:///srv/volant/blobs"',
         is_engines=True,
@@ -165,7 +189,7 @@ _ALL = (
         form=MODE,
         help="Where runs are executed: by the home's engine in isolated processes, by the calling process, or by a "
         "server. As a variable it also wins over a mode that is written in a program.",
-        default=lambda _environ: Mode.LOCAL,
+        default=_always(Mode.LOCAL),
         default_text="local",
         example='mode = "inline"',
     ),
@@ -173,7 +197,7 @@ _ALL = (
         name="grace_period",
         form=DURATION,
         help="How long an attempt that is ended may take to clean up, between SIGTERM and SIGKILL.",
-        default=lambda _environ: timedelta(seconds=5),
+        default=_always(timedelta(seconds=5)),
         default_text="5 s",
         example='grace_period = "10s"',
     ),
@@ -181,7 +205,7 @@ _ALL = (
         name="strict",
         form=SWITCH,
         help="Refuse what cannot be had or enforced here, instead of a warning.",
-        default=lambda _environ: False,
+        default=_always(False),
         default_text="false",
         example="strict = true",
         note="Read and kept, but nothing heeds it yet.",
@@ -190,7 +214,7 @@ _ALL = (
         name="capacity.cpu",
         form=CORES,
         help="How many cores the engine hands out.",
-        default=lambda _environ: usable_cpu(),
+        default=_computed(usable_cpu),
         default_text="what this machine lets the process use: affinity and control groups counted",
         example="[capacity]\ncpu = 4",
         is_engines=True,
@@ -199,7 +223,7 @@ _ALL = (
         name="capacity.memory",
         form=SIZE,
         help="How much memory the engine hands out.",
-        default=lambda _environ: usable_memory(),
+        default=_computed(usable_memory),
         default_text="what this machine lets the process use: control groups counted",
         example='[capacity]\nmemory = "8Gi"',
         is_engines=True,
@@ -217,7 +241,7 @@ _ALL = (
         name="capacity.processes",
         form=_count(1, "processes"),
         help="How many worker processes are alive at once.",
-        default=lambda _environ: 512,
+        default=_always(512),
         default_text="512",
         example="[capacity]\nprocesses = 100",
         is_engines=True,
@@ -226,7 +250,7 @@ _ALL = (
         name="engine.linger",
         form=DURATION,
         help="How long the engine stays when nothing runs and nobody is connected.",
-        default=lambda environ: timedelta(seconds=10 if environ.get("CI") else 300),
+        default=_default_linger,
         default_text="5 min, or 10 s where the variable CI is set",
         example='[engine]\nlinger = "1h"',
         is_engines=True,
@@ -235,7 +259,7 @@ _ALL = (
         name="engine.start_timeout",
         form=DURATION,
         help="How long a command or program waits for an engine that is starting.",
-        default=lambda _environ: timedelta(seconds=20),
+        default=_always(timedelta(seconds=20)),
         default_text="20 s",
         example='[engine]\nstart_timeout = "1min"',
     ),

@@ -274,8 +274,9 @@ def _build(home: Path, candidates: list[Candidate], environ: Mapping[str, str]) 
     def section(of: str) -> dict[str, Any]:
         return {name.removeprefix(of): value for name, value in values.items() if name.startswith(of)}
 
+    values["home"] = home
     return Settings(
-        **{name: value for name, value in values.items() if "." not in name} | {"home": home},
+        **{name: value for name, value in values.items() if "." not in name},
         capacity=CapacitySettings(**section("capacity.")),
         engine=EngineSettings(**section("engine.")),
         queues=cast("dict[str, QueueSettings]", queues),
