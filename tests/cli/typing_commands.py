@@ -1,6 +1,5 @@
 """Commands in this process: for those that need no engine, a tenth of the time of a process of their own."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,9 +40,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Terminal]:
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
     home, folder = (tmp_path / "home").resolve(), (tmp_path / "folder").resolve()
     for each in (home, folder):
         each.mkdir(mode=0o700)
@@ -51,4 +48,4 @@ def terminal(
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("VOLANT_HOME", str(home))
     monkeypatch.setenv("COLUMNS", "120")
-    yield Terminal(home, folder, monkeypatch, capsys)
+    return Terminal(home, folder, monkeypatch, capsys)

@@ -64,7 +64,9 @@ def package_name(project: str) -> str:
     return name
 
 
-_TAKEN = frozenset({"volant", "pytest", "test", "tests", "src", "numpy", "pandas", "polars", "pyarrow", "flyte", "flytekit", "ray"})
+_TAKEN = frozenset(
+    {"volant", "pytest", "test", "tests", "src", "numpy", "pandas", "polars", "pyarrow", "flyte", "flytekit", "ray"}
+)
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

@@ -107,7 +107,9 @@ def _print_all(rows: Iterable[Row]) -> None:
     lines: list[tuple[str | Text, ...]] = []
     for row in rows:
         is_default = row.source.kind is SourceKind.DEFAULT
-        lines.append((row.name, shown(row.name, row.value), Text(_place(row.source), style="dim" if is_default else "")))
+        lines.append(
+            (row.name, shown(row.name, row.value), Text(_place(row.source), style="dim" if is_default else ""))
+        )
         for value, source in row.overridden:
             lines.append(("", Text(f"not {shown(row.name, value)}", style="dim"), Text(_place(source), style="dim")))
     print_plainly(stdout_console(), columns(("SETTING", "VALUE", "FROM"), lines))

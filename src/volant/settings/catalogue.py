@@ -112,7 +112,13 @@ def _show_cores(value: int) -> str:
 
 
 FOLDER = Form(parse=parse_home, wanted="a folder, with `~` if you like")
-URL = Form(parse=parse_url, wanted="a URL", show=masked, plain=masked)
+DATABASE = Form(
+    parse=parse_url,
+    wanted="a URL: `sqlite:///name.db` for a file in the home, `sqlite:////folder/name.db` for one elsewhere",
+    show=masked,
+    plain=masked,
+)
+BLOBS = Form(parse=parse_url, wanted="a URL: `file:///folder`", show=masked, plain=masked)
 MODE = Form(parse=parse_mode, wanted=", ".join(f"`{mode.value}`" for mode in Mode))
 SWITCH = Form(parse=parse_bool, wanted="`true` or `false`", show=_show_switch, plain=bool, spell=_show_switch)
 DURATION = Form(
@@ -168,7 +174,7 @@ _ALL = (
     ),
     Setting(
         name="database",
-        form=URL,
+        form=DATABASE,
         help="Where the journal is kept: a SQLite file.",
         default=_always(None),
         default_text="SQLite in the home",
@@ -177,7 +183,7 @@ _ALL = (
     ),
     Setting(
         name="blobs",
-        form=URL,
+        form=BLOBS,
         help="Where large values and files are kept: a folder of this machine.",
         default=_always(None),
         default_text="a folder in the home",

@@ -230,7 +230,8 @@ def _refuse_misspelt(variable: str) -> None:
 def _known(name: str, raw: object, source: Source) -> Candidate:
     if name.startswith(QUEUES):
         if not _QUEUE_NAME.fullmatch(name.removeprefix(QUEUES)):
-            msg = f"{located(source)}: {name.removeprefix(QUEUES)!r} is not a queue's name: letters, digits, '.', '-', '_'"
+            queue = name.removeprefix(QUEUES)
+            msg = f"{located(source)}: {queue!r} is not a queue's name: letters, digits, '.', '-', '_'"
             raise SettingsError(msg)
     elif name not in SETTINGS:
         raise SettingsError(f"{located(source)}: {unknown_setting(name)}", hint=SETTINGS_HINT)

@@ -74,7 +74,9 @@ def check_memory(capacity: CapacitySettings | None) -> Finding:
     parts.append(f"{format_bytes(psutil.virtual_memory().available)} free now")
     found = f"{format_bytes(usable_memory())} ({', '.join(parts)})"
     if capacity is not None and capacity.memory > usable_memory():
-        follows = f"capacity.memory is {format_bytes(capacity.memory)}: the system may kill tasks that stay within theirs"
+        follows = (
+            f"capacity.memory is {format_bytes(capacity.memory)}: the system may kill tasks that stay within theirs"
+        )
         return Finding(_GROUP, "memory", Verdict.WARNING, found, follows)
     if capacity is not None and capacity.memory < usable_memory():
         found += f", {format_bytes(capacity.memory)} by capacity.memory"

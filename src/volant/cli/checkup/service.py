@@ -10,7 +10,7 @@ from volant.cli.showing import duration_of
 from volant.client.driving import drive
 from volant.kit.version import VERSION
 from volant.model.control_protocol import EngineStatus, GetStatus
-from volant.model.errors import SettingsError, VolantError
+from volant.model.errors import VolantError
 from volant.settings.catalogue import engine_settings
 from volant.settings.tree import Settings, SourceKind
 
@@ -26,13 +26,13 @@ _MARKS = ("volant completion", "_VOLANT_COMPLETE")
 
 def check_settings() -> tuple[Finding, Settings | None]:
     """Whether the settings can be read, and what they are."""
+    settings: Settings | None = None
     try:
         settings = program.settings()
         program.client(settings)
-    except SettingsError as error:
-        return Finding(_GROUP, "settings", Verdict.PROBLEM, str(error), error.hint or "nothing runs until it is put right"), None
     except VolantError as error:
-        return Finding(_GROUP, "settings", Verdict.PROBLEM, str(error), error.hint or "nothing runs with it"), settings
+        follows = error.hint or "nothing runs until it is put right"
+        return Finding(_GROUP, "settings", Verdict.PROBLEM, str(error), follows), settings
     chosen = [name for name, source in settings.sources.items() if source.kind is not SourceKind.DEFAULT]
     found = f"{len(chosen)} set ({', '.join(chosen)})" if chosen else "all as they are by default"
     return Finding(_GROUP, "settings", Verdict.OK, found), settings
@@ -58,7 +58,9 @@ def check_engine(settings: Settings | None) -> Finding:
         follows = f"this is {VERSION}; volant engine stop lets the next run start one of this version"
         return Finding(_GROUP, "engine", Verdict.WARNING, shown, follows)
     if others := other_settings(found, settings):
-        return Finding(_GROUP, "engine", Verdict.WARNING, shown, f"{others}; volant engine stop lets the next one heed it")
+        return Finding(
+            _GROUP, "engine", Verdict.WARNING, shown, f"{others}; volant engine stop lets the next one heed it"
+        )
     return Finding(_GROUP, "engine", Verdict.OK, shown)
 
 
@@ -87,7 +89,13 @@ def check_completion(environ: Mapping[str, str]) -> Finding:
     places = _COMPLETIONS.get(shell)
     if places is None:
         wanted = ", ".join(_COMPLETIONS)
-        return Finding(_GROUP, "completion", Verdict.MISSING, f"the shell is {shell or 'not known'}", f"there are scripts for {wanted}")
+        return Finding(
+            _GROUP,
+            "completion",
+            Verdict.MISSING,
+            f"the shell is {shell or 'not known'}",
+            f"there are scripts for {wanted}",
+        )
     folder = Path(environ.get("HOME") or os.path.expanduser("~"))
     for place in places:
         if is_installed_in(folder / place):

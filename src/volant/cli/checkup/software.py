@@ -43,7 +43,10 @@ def check_tools(environ: Mapping[str, str]) -> list[Finding]:
         first = Finding(_GROUP, "uv", Verdict.OK, uv_version)
     if not found:
         follows = "what only a container can give (system packages, commands) is left out"
-        return [first, Finding(_GROUP, "containers", Verdict.MISSING, f"none of {', '.join(_CONTAINER_TOOLS)}", follows)]
+        return [
+            first,
+            Finding(_GROUP, "containers", Verdict.MISSING, f"none of {', '.join(_CONTAINER_TOOLS)}", follows),
+        ]
     return [first, Finding(_GROUP, "containers", Verdict.OK, ", ".join(found))]
 
 

@@ -16,7 +16,21 @@ from volant.journal.sqlite.opening import OLDEST_SQLITE
 from volant.kit.quantities import format_bytes
 
 _GROUP = "home"
-_NETWORKED = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "ncpfs", "davfs", "webdav")
+_NETWORKED = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "ncpfs",
+    "davfs",
+    "webdav",
+)
 _NETWORKED_FUSE = ("sshfs", "s3fs", "gcsfuse", "goofys", "rclone", "blobfuse", "glusterfs", "ceph")
 _SMALL = 1024**3
 _TRIALS = 20
@@ -146,5 +160,7 @@ def check_sqlite() -> Finding:
     found = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
-        return Finding(_GROUP, "sqlite", Verdict.PROBLEM, found, f"too old for the journal, {wanted} or newer is wanted")
+        return Finding(
+            _GROUP, "sqlite", Verdict.PROBLEM, found, f"too old for the journal, {wanted} or newer is wanted"
+        )
     return Finding(_GROUP, "sqlite", Verdict.OK, found)

@@ -6,7 +6,7 @@ Nothing here starts, writes or migrates anything, and a question that takes too 
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +72,7 @@ class Peek:
 
 
 @contextlib.contextmanager
-def peek(path: Path, *, seconds: float) -> Iterator[Peek | None]:
+def peek(path: Path, *, seconds: float) -> Generator[Peek | None]:
     """A glance into the journal at *path* that ends after so many *seconds*; None when there is no file.
 
     Raises:
