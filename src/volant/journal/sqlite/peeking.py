@@ -16,7 +16,7 @@ from volant.journal.sqlite.opening import STATEMENTS
 _STEPS = 1000
 """Of SQLite's machine between two looks at the clock: some microseconds."""
 _LAST = 2**62
-_ID_BYTES = 32
+_ID_BYTES = 16
 
 
 class Glimpse(NamedTuple):
