@@ -21,8 +21,8 @@ Every setting has a default: nothing has to be set. A value is looked for in the
 One exception: `VOLANT_MODE` also wins over a mode that is written in a program, so that tests and debuggers can choose.
 
 `volant get settings` shows each value, the file and line, variable, call or option that it came from, and what it
-overrode; `volant get settings NAME` tells all about one. A value that does not parse is an error that names where it was
-written, and a name that there is not is one that suggests the nearest. Passwords in URLs are never shown.
+overrode; `volant get settings NAME` tells all about one. A value that does not parse is an error that names where it
+was written; so is a name that is no setting's, with the nearest one that is. Passwords in URLs are never shown.
 """
 
 _FILES = """\

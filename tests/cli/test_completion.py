@@ -19,9 +19,9 @@ from volant.cli.table import COMMANDS
 from volant.journal.sqlite.journal import SqliteJournal
 from volant.journal.sqlite.peeking import peek
 from volant.kit.homes import journal_path
-from volant.settings.catalogue import SETTINGS
 from volant.model.phases import ActionPhase
 from volant.model.records import Batch
+from volant.settings.catalogue import SETTINGS
 from volant.testing.journal import action_id, sample_action, sample_run
 
 __all__ = ["terminal"]
@@ -159,17 +159,16 @@ class TestRuns:
 
     def test_a_look_that_takes_too_long_is_given_up(self, journal: Path) -> None:
         slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
-        with (
-            pytest.raises(sqlite3.OperationalError, match="interrupted"),
-            peek(journal, seconds=0) as found,
-        ):
+        with peek(journal, seconds=0) as found:
             assert found is not None
-            found._connection.execute(slow).fetchall()
+            with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+                found._connection.execute(slow).fetchall()
 
     def test_a_look_writes_nothing(self, journal: Path) -> None:
-        with peek(journal, seconds=PATIENCE) as found, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with peek(journal, seconds=PATIENCE) as found:
             assert found is not None
-            found._connection.execute("DELETE FROM runs")
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                found._connection.execute("DELETE FROM runs")
 
 
 class TestTasks:

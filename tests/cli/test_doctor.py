@@ -186,6 +186,11 @@ class TestSoftware:
         assert uv.found == "9.8.7"
         assert containers.found.split(", ")[:2] == ["docker 28.2.2", "podman 5.4.3"]
 
+    def test_docker_without_its_service_is_said(self, tmp_path: Path) -> None:
+        write_tool(tmp_path, "docker", 'test "$1" = --version && echo "Docker version 28.2.2, build e6534b4"')
+        _uv, containers = software.check_tools({"PATH": f"{tmp_path}"})
+        assert containers.found == "docker 28.2.2 (its service does not answer)"
+
     def test_without_tools_what_follows_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
         uv, containers = software.check_tools({"PATH": str(tmp_path)})

@@ -34,7 +34,10 @@ def check_tools(environ: Mapping[str, str]) -> list[Finding]:
     with ThreadPoolExecutor(max_workers=4) as pool:
         uv = pool.submit(version_of, "uv", beside)
         containers = {name: pool.submit(version_of, name, path) for name in _CONTAINER_TOOLS}
+        service = pool.submit(docker_answers, path)
         found = [f"{name} {version}" for name, done in containers.items() if (version := done.result()) is not None]
+        if found and found[0].startswith("docker") and not service.result():
+            found[0] += " (its service does not answer)"
         uv_version = uv.result()
     if uv_version is None:
         follows = "images with packages cannot become environments here; pip install uv"
@@ -55,9 +58,24 @@ def version_of(tool: str, path: str | None) -> str | None:
     program = shutil.which(tool, path=path)
     if program is None:
         return None
+    done = _say(program, "--version")
+    if done is None:
+        return "(does not answer)"
+    return next((word.rstrip(",") for word in done.stdout.split() if word[:1].isdecimal()), "(of unknown version)")
+
+
+def docker_answers(path: str | None) -> bool:
+    """Whether the service behind the command is there: alone the command builds nothing."""
+    program = shutil.which("docker", path=path)
+    done = _say(program, "version", "--format", "{{.Server.Version}}") if program is not None else None
+    return done is not None and done.returncode == 0
+
+
+def _say(program: str, *arguments: str) -> "subprocess.CompletedProcess[str] | None":
+    """What a tool says; None when it does not in time."""
     try:
-        done = subprocess.run(
-            [program, "--version"],
+        return subprocess.run(
+            [program, *arguments],
             capture_output=True,
             text=True,
             errors="replace",
@@ -66,9 +84,7 @@ def version_of(tool: str, path: str | None) -> str | None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return "(does not answer)"
-    words = done.stdout.split()
-    return next((word.rstrip(",") for word in words if word[:1].isdecimal()), "(of unknown version)")
+        return None
 
 
 def check_libraries() -> list[Finding]:
