@@ -99,7 +99,7 @@ def log(lines: int, follow: bool) -> None:
             click.echo(text, nl=False)
 
 
-def log_lines(path: Path, *, last: int, pause: Callable[[], None] | None) -> Iterator[str]:
+def log_lines(path: Path, *, last: int, pause: Callable[[], object] | None) -> Iterator[str]:
     """The last lines of a file that may not be there yet, and with *pause*, called when there is no more, all that
     follow: for ever, also when the file is replaced or cut."""
     position = 0
