@@ -65,6 +65,17 @@ def test_a_journal_lies_where_the_database_says_and_has_one_engine(owner: Person
         other.types("engine", "stop")
 
 
+def test_an_engine_that_keeps_its_journal_elsewhere_is_not_asked(owner: Person) -> None:
+    assert owner.types("engine", "start").returncode == 0
+    for arguments in (["get", "runs"], ["run", "one.py"]):
+        done = owner.types(*arguments, VOLANT_DATABASE="sqlite:///other.db")
+        assert (done.returncode, done.stdout) == (1, "")
+        wanted = f"wanted {owner.home / 'other.db'} (from VOLANT_DATABASE)"
+        assert f"started with database {owner.home / 'journal.db'}, {wanted}" in done.stderr
+        assert "hint: volant engine stop" in done.stderr
+    assert owner.types("engine", "stop", VOLANT_DATABASE="sqlite:///other.db").returncode == 0
+
+
 @pytest.mark.parametrize("url", ["postgresql://me:hunter2@host/name", "sqlite://host/x.db", "sqlite:///", "mysql:///x"])
 def test_a_database_that_there_is_no_way_to_is_refused(owner: Person, url: str) -> None:
     done = owner.types("run", "one.py", VOLANT_DATABASE=url)

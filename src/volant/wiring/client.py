@@ -19,11 +19,10 @@ def make_client(
 
     *reporters* makes what shows a run that is waited for; *start* is an engine that is on its way already.
     """
-    # Only the engine opens it, but it is the user of this process who can put the setting right.
-    journal_file(settings)
     return Client(
         settings,
         blobs=open_blobs(blobs_url(settings)),
+        stores={"database": str(journal_file(settings)), "blobs": blobs_url(settings)},
         reporters=reporters,
         inline_workers=_make_inline_worker,
         start=start,

@@ -138,6 +138,7 @@ async def _serve(home: Path, settings: Settings, path_of_journal: Path, clock: L
             stop=stopping.set,
             home=str(home),
             blobs=blobs_url(settings),
+            journal_place=str(path_of_journal),
             version=VERSION,
             engine_name=name,
             until_gone=lifelines.until_gone,
