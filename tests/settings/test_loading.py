@@ -163,6 +163,8 @@ def test_a_home_cannot_name_another_home(home: Path, project: Path) -> None:
         ({"VOLANT_QUEUES": '{"gpu": {"max_runing": 1}}'}, "queues.gpu: .*'max_runing' is neither.*'max_running'"),
         ({"VOLANT_HOEM": "x"}, "VOLANT_HOEM is not a setting; did you mean 'VOLANT_HOME'"),
         ({"VOLANT_CAPACITY_CORES": "2"}, "VOLANT_CAPACITY_CORES is not a setting"),
+        ({"VOLANT_QUEUE": "{}"}, "VOLANT_QUEUE is not a setting; did you mean 'VOLANT_QUEUES'"),
+        ({"VOLANT_QUEUES_GPU": "2"}, "VOLANT_QUEUES_GPU is not a setting"),
         ({"VOLANT_ENGINE_LINGERS": "2"}, "did you mean 'VOLANT_ENGINE_LINGER'"),
     ],
 )

@@ -120,7 +120,7 @@ def _print_one(row: Row) -> None:
     lines: list[tuple[str | Text, str]] = [("value", shown(row.name, row.value)), ("from", _place(row.source))]
     lines += [("overrides", f"{shown(row.name, value)}, from {_place(source)}") for value, source in row.overridden]
     if setting is None:
-        lines += [("", text) for text in QUEUE_HELP.values()]
+        lines += list(QUEUE_HELP.items())
         lines += [("variable", QUEUES_VARIABLE), ("note", QUEUES_NOTE)]
     else:
         lines += [("default", setting.default_text), ("written as", setting.form.wanted.replace("`", ""))]

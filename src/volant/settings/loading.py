@@ -219,12 +219,13 @@ def _from_queues(text: str, source: Source) -> Iterator[Candidate]:
 def _refuse_misspelt(variable: str) -> None:
     """Others may use the prefix too: Kubernetes sets `VOLANT_PORT` for a service called volant. So a strange name is
     refused where it looks like one of ours, and left alone otherwise."""
-    suggestion = did_you_mean(variable, [*VARIABLES, QUEUES_VARIABLE])
-    close = did_you_mean(variable.removeprefix("VOLANT_"), [name.removeprefix("VOLANT_") for name in VARIABLES])
-    is_in_section = variable.startswith(("VOLANT_CAPACITY_", "VOLANT_ENGINE_"))
+    ours = sorted((*VARIABLES, QUEUES_VARIABLE))
+    suggestion = did_you_mean(variable, ours)
+    close = did_you_mean(variable.removeprefix("VOLANT_"), [name.removeprefix("VOLANT_") for name in ours])
+    is_in_section = variable.startswith(("VOLANT_CAPACITY_", "VOLANT_ENGINE_", f"{QUEUES_VARIABLE}_"))
     if is_in_section or (suggestion and close):
         msg = f"{variable} is not a setting{suggestion}"
-        raise SettingsError(msg, hint=f"the variables are {', '.join(sorted((*VARIABLES, QUEUES_VARIABLE)))}")
+        raise SettingsError(msg, hint=f"the variables are {', '.join(ours)}")
 
 
 def _known(name: str, raw: object, source: Source) -> Candidate:
