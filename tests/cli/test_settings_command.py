@@ -123,3 +123,11 @@ def test_a_broken_file_is_named_with_line_and_column(terminal: Terminal) -> None
 def test_looking_at_settings_makes_nothing(terminal: Terminal, tmp_path: Path) -> None:
     assert terminal.types("--home", str(tmp_path / "none"), "get", "settings").code == 0
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_is_gone_is_no_reason_to_fail(terminal: Terminal) -> None:
+    (terminal.home / "config.toml").write_text(HOME_FILE)
+    terminal.folder.rmdir()
+    found = terminal.types("get", "settings")
+    assert (found.code, found.err) == (0, "")
+    assert f"{terminal.home / 'config.toml'}:2" in found.out

@@ -123,6 +123,14 @@ def test_the_nearest_project_file_counts(home: Path, project: Path) -> None:
     assert not load(home, inner).strict
 
 
+def test_a_current_folder_that_is_gone_has_no_project(
+    home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    project.rmdir()
+    assert load_settings(environ={"VOLANT_HOME": str(home)}).mode is Mode.LOCAL
+
+
 def test_a_home_in_a_project_file_is_relative_to_that_file(project: Path) -> None:
     write_project(project, '[tool.volant]\nhome = ".runs"')
     inner = project / "deep"

@@ -1,5 +1,6 @@
 """Columns that stay readable: cells wrap within their column on a narrow terminal, and never in a pipe."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -43,9 +44,19 @@ def print_plainly(console: Console, *parts: object) -> None:
         sys.stdout.write(f"{line.rstrip()}\n")
 
 
-def short_path(path: str, *, home: str, folder: str) -> str:
-    """A path as people write it: relative within *folder*, `~` within *home*."""
-    for root, instead in ((folder, ""), (home, "~/")):
+def current_folder() -> str:
+    """Where the user stands; empty when that folder was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def short_path(path: str) -> str:
+    """A path as people write it: relative below the current folder, `~` below the user's."""
+    for root, instead in ((current_folder(), ""), (os.path.expanduser("~"), "~/")):
+        if not root:
+            continue
         if path == root:
             return instead.rstrip("/") or "."
         if path.startswith(f"{root}/"):

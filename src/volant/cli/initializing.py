@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 from rich_click import RichCommand
 
+from volant.cli.columns import current_folder
 from volant.cli.project_files import project_files
 from volant.model.errors import CallError
 
@@ -29,7 +30,10 @@ def command(folder: str, name: str | None) -> None:
 
     FOLDER is the current one by default. It has to be new or empty; .git and .venv may be there.
     """
-    path = Path(os.path.abspath(os.path.expanduser(folder)))
+    try:
+        path = Path(os.path.abspath(os.path.expanduser(folder)))
+    except OSError as error:
+        raise CallError(f"the current folder cannot be used: {error.strerror}") from error
     project = distribution_name(path.name if name is None else name)
     if project is None:
         what = f"the folder's name {path.name!r}" if name is None else f"--name {name!r}"
@@ -42,7 +46,7 @@ def command(folder: str, name: str | None) -> None:
     for file in files:
         click.echo(f"  {file}", err=True)
     click.echo("\nNext:", err=True)
-    if path != Path.cwd():
+    if current_folder() != str(path):
         click.echo(f"cd {shlex.quote(folder)}")
     click.echo(f"volant run src/{package}/pipeline.py main")
     click.echo("python -m pytest")

@@ -1,6 +1,5 @@
 """`volant get settings [NAME]`: each value, where it came from and what it overrode."""
 
-import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -138,5 +137,5 @@ def _print_one(row: Row) -> None:
 def _place(source: Source) -> str:
     if not source.key:
         return source.place
-    path = short_path(source.place, home=os.path.expanduser("~"), folder=os.getcwd())
+    path = short_path(source.place)
     return f"{path}:{source.line}" if source.line else path

@@ -31,7 +31,7 @@ from volant.settings.tree import (
     Written,
 )
 
-# Not settings: what Volant itself puts into the environment of an attempt, and what a shell sets to ask for words.
+# Not settings: what Volant itself puts into the environment of an attempt.
 _OWN_VARIABLES = frozenset({"VOLANT_SECRETS_DIR"})
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
@@ -64,7 +64,7 @@ def load_settings(
         SettingsError: a value does not parse or a name is unknown; the message names source, name, found and wanted.
     """
     environ = os.environ if environ is None else environ
-    project = list(_from_project(Path.cwd() if start is None else start)) if use_project else []
+    project = list(_from_project(start or _current_folder())) if use_project else []
     variables = list(_from_variables(environ))
     program = list(_from_arguments(arguments or {}, arguments_place))
     flagged = list(_from_flags(flags or {}))
@@ -140,7 +140,16 @@ def _from_home(home: Path) -> Iterator[Candidate]:
         yield candidate
 
 
-def _from_project(start: Path) -> Iterator[Candidate]:
+def _current_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:
+        return None  # it was removed, or may not be entered any more: no project is found from there
+
+
+def _from_project(start: Path | None) -> Iterator[Candidate]:
+    if start is None:
+        return
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
         if not path.is_file():
