@@ -100,7 +100,7 @@ class TestRun:
             (["hello.py", "needs", "--numbers", "[1]"], 2, "Missing option '--number'"),
             (["hello.py", "needs", "--number", "1", "--numbers", "[a]"], 2, "is not JSON for list[int]"),
             (["--env", "NOEQUALS", "one.py"], 2, "--env: found 'NOEQUALS', expected NAME=VALUE"),
-            (["--mode", "lokal", "one.py"], 2, "the command line: mode: found 'lokal'"),
+            (["--mode", "lokal", "one.py"], 2, "--mode: mode: found 'lokal'"),
             (["--mode", "remote", "one.py"], 1, "no endpoint is set"),
             (["--max-action-concurrency", "0", "one.py"], 1, "--max-action-concurrency is 0"),
             ([], 2, "Missing argument"),

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.fake_engine import FakeEngine
+from tests.client.fake_engine import FakeEngine, Peer
 from volant.client import connection, starting
 from volant.client.client import Client
 from volant.client.connection import connect
 from volant.client.starting import EngineStart, ensure_engine, reach_engine
 from volant.kit.homes import HomeError, absolute_home, prepare_home, socket_path
-from volant.model.control_protocol import Done, EngineStatus, GetStatus, StopEngine
-from volant.model.errors import EngineError
+from volant.model.control_protocol import ClientToEngine, Done, EngineStatus, GetStatus, Refused, StopEngine
+from volant.model.errors import EngineError, EngineVersionError
 
 
 def program(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -111,6 +111,18 @@ async def test_asking_whether_an_engine_runs_starts_none(make_client: Callable[.
     async with make_client().running_connection() as talk:
         assert talk is None
     assert not home.exists()
+
+
+async def test_a_busy_engine_of_another_version_is_not_taken_for_none(
+    make_client: Callable[..., Client], home: Path
+) -> None:
+    def refuse(peer: Peer, message: ClientToEngine) -> None:
+        assert isinstance(message, StopEngine)
+        peer.say(Refused(request=message.request, error="EngineError", message="it executes run 'r1'"))
+
+    with FakeEngine(home, refuse, protocol=999), pytest.raises(EngineVersionError, match="it executes run 'r1'"):
+        async with make_client().running_connection():
+            pass
 
 
 def test_an_interpreter_that_is_unknown_is_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

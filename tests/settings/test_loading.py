@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from volant.model.errors import SettingsError
-from volant.settings.loading import engine_environ, load_settings, submission_environ
+from volant.settings.loading import engine_environ, load_settings, located, submission_environ
 from volant.settings.tree import Mode, QueueSettings, SourceKind
 
 
@@ -78,10 +78,31 @@ def test_every_value_knows_where_it_was_written(home: Path, project: Path) -> No
     assert places["grace_period"] == "default"
 
 
+def test_every_value_knows_what_it_overrode_the_strongest_first(home: Path, project: Path) -> None:
+    write_home(home, "grace_period = 1")
+    write_project(project, "[tool.volant]\ngrace_period = 2")
+    found = load(home, project, {"VOLANT_GRACE_PERIOD": "3"}, flags={"grace_period": 4})
+    overridden = [(written.value, str(located(written.source))) for written in found.overridden["grace_period"]]
+    assert overridden == [
+        (timedelta(seconds=3), "VOLANT_GRACE_PERIOD"),
+        (timedelta(seconds=2), f"{project / 'pyproject.toml'}:2"),
+        (timedelta(seconds=1), f"{home / 'config.toml'}:1"),
+    ]
+    assert str(found.sources["grace_period"]) == "--grace-period"
+    assert "mode" not in found.overridden
+
+
+def test_arguments_of_two_calls_are_told_apart(home: Path, project: Path) -> None:
+    arguments = {"strict": True, "mode": "inline"}
+    found = load(home, project, arguments=arguments, arguments_place={"strict": "volant.init", "mode": "elsewhere"})
+    assert (str(found.sources["strict"]), str(found.sources["mode"])) == ("volant.init", "elsewhere")
+
+
 def test_the_mode_of_the_environment_wins_over_the_one_in_a_program(home: Path, project: Path) -> None:
     found = load(home, project, {"VOLANT_MODE": "inline"}, arguments={"mode": "local"})
     assert found.mode is Mode.INLINE
     assert str(found.sources["mode"]) == "VOLANT_MODE"
+    assert [str(written.source) for written in found.overridden["mode"]] == ["the program"]
 
 
 def test_a_mode_on_the_command_line_wins_over_the_environment(home: Path, project: Path) -> None:
@@ -100,6 +121,14 @@ def test_the_nearest_project_file_counts(home: Path, project: Path) -> None:
     assert load(home, inner).strict
     (project / "a" / "pyproject.toml").write_text("[project]\nname = 'nothing-of-ours'")
     assert not load(home, inner).strict
+
+
+def test_a_current_folder_that_is_gone_has_no_project(
+    home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    project.rmdir()
+    assert load_settings(environ={"VOLANT_HOME": str(home)}).mode is Mode.LOCAL
 
 
 def test_a_home_in_a_project_file_is_relative_to_that_file(project: Path) -> None:
@@ -121,7 +150,7 @@ def test_an_engine_ignores_project_files(home: Path, project: Path) -> None:
 
 def test_a_home_cannot_name_another_home(home: Path, project: Path) -> None:
     write_home(home, 'home = "/elsewhere"')
-    with pytest.raises(SettingsError, match=r"config\.toml: home cannot be set"):
+    with pytest.raises(SettingsError, match=r"config\.toml:1: home cannot be set"):
         load(home, project)
 
 
@@ -142,6 +171,8 @@ def test_a_home_cannot_name_another_home(home: Path, project: Path) -> None:
         ({"VOLANT_QUEUES": '{"gpu": {"max_runing": 1}}'}, "queues.gpu: .*'max_runing' is neither.*'max_running'"),
         ({"VOLANT_HOEM": "x"}, "VOLANT_HOEM is not a setting; did you mean 'VOLANT_HOME'"),
         ({"VOLANT_CAPACITY_CORES": "2"}, "VOLANT_CAPACITY_CORES is not a setting"),
+        ({"VOLANT_QUEUE": "{}"}, "VOLANT_QUEUE is not a setting; did you mean 'VOLANT_QUEUES'"),
+        ({"VOLANT_QUEUES_GPU": "2"}, "VOLANT_QUEUES_GPU is not a setting"),
         ({"VOLANT_ENGINE_LINGERS": "2"}, "did you mean 'VOLANT_ENGINE_LINGER'"),
     ],
 )
@@ -160,13 +191,16 @@ def test_variables_of_others_are_left_alone(home: Path, project: Path, name: str
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("mod = 'local'", r"config\.toml: there is no setting 'mod'; did you mean 'mode'"),
+        ("mod = 'local'", r"config\.toml:1: there is no setting 'mod'; did you mean 'mode'"),
         ("[engine]\nlingr = 3", r"there is no setting 'engine\.lingr'; did you mean 'engine\.linger'"),
-        ("capacity = 3", "there is no setting 'capacity'"),
+        ("capacity = 3", r"config\.toml:1: capacity: found 3, wanted a table such as \[capacity\]"),
+        ("memory = '1Gi'", r"config\.toml:1: there is no setting 'memory'; did you mean 'capacity\.memory'"),
         ("[queues.gpu]\nmax_running = 0", "queues.gpu: found .*at least 1"),
         ("[queues.'a b']\npriority = 1", "'a b' is not a queue's name"),
         ("mode = [1]", r"mode: found \[1\], wanted one of"),
-        ("mode = ", "is not TOML"),
+        ("strict = true\nmode = ", r"config\.toml:2:8 is not TOML: invalid value"),
+        ("mode = 'local", r"config\.toml:1:14 is not TOML: "),
+        ("# a\n\n[capacity]\nprocesses = 4\ncpu = 0", r"config\.toml:5: capacity\.cpu: found 0, wanted"),
     ],
 )
 def test_a_bad_file_is_an_error_that_names_it(home: Path, project: Path, text: str, wanted: str) -> None:
@@ -232,3 +266,37 @@ def test_variables_that_are_no_text_are_not_submitted() -> None:
 )
 def test_durations_have_units(home: Path, project: Path, text: str, seconds: float) -> None:
     assert load(home, project, {"VOLANT_GRACE_PERIOD": text}).grace_period == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[capacity]\ncpu = 0", 2),
+        ("capacity.cpu = 0", 1),
+        ("# cpu = 0\n\ncapacity = { memory = '1Gi', cpu = 0 }", 3),
+        ("[queues.cpu]\nmax_running = 1\n[capacity]\n'cpu' = 0", 4),
+        ("database = '''x:\ncpu = 1\n[capacity]\ncpu = 1\n'''\n[capacity]\n\"cpu\" = 0", 7),
+    ],
+)
+def test_a_value_is_found_on_its_line_however_it_is_spelt(home: Path, project: Path, text: str, line: int) -> None:
+    write_home(home, text)
+    with pytest.raises(SettingsError, match=rf"config\.toml:{line}: capacity\.cpu: found 0"):
+        load(home, project)
+
+
+def test_a_file_that_is_no_text_is_an_error(home: Path, project: Path) -> None:
+    (home / "config.toml").write_bytes(b"mode = '\xff'")
+    with pytest.raises(SettingsError, match=r"config\.toml is not TOML: byte 8 is not UTF-8"):
+        load(home, project)
+
+
+def test_a_file_that_cannot_be_read_is_an_error(home: Path, project: Path) -> None:
+    (home / "config.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"config\.toml cannot be read: Is a directory"):
+        load(home, project)
+
+
+def test_a_refused_url_does_not_show_its_password(home: Path, project: Path) -> None:
+    with pytest.raises(SettingsError, match=r"found '//me:\*\*\*@host/name', wanted a URL") as caught:
+        load(home, project, {"VOLANT_DATABASE": "//me:hunter2@host/name"})
+    assert "hunter2" not in str(caught.value)

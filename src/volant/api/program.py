@@ -31,7 +31,7 @@ class Program:
         return load_settings(
             flags=self.flags,
             arguments={**self.arguments, **given},
-            arguments_place=place if given else "volant.init",
+            arguments_place=dict.fromkeys(self.arguments, "volant.init") | dict.fromkeys(given, place),
         )
 
     def client(self, settings: Settings | None = None) -> Client:

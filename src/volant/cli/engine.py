@@ -1,13 +1,21 @@
-"""`volant engine status|stop|log`: nothing here starts an engine."""
+"""`volant engine status|start|stop|log`: only `start` starts an engine."""
 
 import asyncio
 import contextlib
+import os
+import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
 from rich_click import RichCommand, RichGroup
 
 from volant.api.program import program
+from volant.cli.checkup.service import other_settings
+from volant.cli.columns import columns, print_plainly, stdout_console
 from volant.cli.failing import EXIT_FAILED
 from volant.cli.showing import duration_of, print_json
 from volant.client.connection import Connection
@@ -15,61 +23,109 @@ from volant.client.driving import drive
 from volant.client.starting import reach_engine
 from volant.kit.homes import engine_log_path
 from volant.kit.quantities import format_bytes, format_cpu
+from volant.kit.version import VERSION
 from volant.model.control_protocol import Done, EngineStatus, GetStatus, StopEngine
 from volant.model.errors import EngineError, EngineGoneError
 
+_FORM = click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
+_LOOK_AGAIN = 0.2
+"""Seconds between two looks into the log that is followed."""
 _LEAVING = 30.0
 """Seconds that an engine may take to let go of its home once it has said that it leaves."""
 
 
 @click.group("engine", cls=RichGroup)
 def command() -> None:
-    """Look at the engine of the home, or stop it."""
+    """Look at the engine of the home, start or stop it.
+
+    One engine per home writes the journal and starts attempts. Runs start it when there is none, and it leaves when it
+    has had nothing to do for a while (setting engine.linger), so that nobody needs to look after it.
+    """
 
 
 @command.command("status", cls=RichCommand)
-@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text")
+@_FORM
 def status(output: str) -> int:
     """Show what the engine is doing. The exit code is 1 when none runs."""
     found = drive(_status, name="volant engine status")
-    if found is None:
-        click.echo(f"no engine runs for {program.settings().home}", err=True)
-        return EXIT_FAILED
+    home = program.settings().home
     if output == "json":
-        print_json(found)
+        print_json({"running": found is not None, "home": str(home)} | ({} if found is None else _as_json(found)))
+    elif found is None:
+        click.echo(f"no engine runs for {home}; a run starts one", err=True)
     else:
         _print_status(found)
-    return 0
+    return 0 if found is not None else EXIT_FAILED
+
+
+@command.command("start", cls=RichCommand)
+@_FORM
+def start(output: str) -> None:
+    """Start the engine, or find it, and wait until it listens."""
+    was_running = drive(_status, name="volant engine start") is not None
+    found = drive(_start, name="volant engine start")
+    if output == "json":
+        print_json({"running": True, "started": not was_running, **_as_json(found)})
+        return
+    what = "runs already" if was_running else "runs"
+    click.echo(f"the engine of {found.home} {what}, process {found.pid}", err=True)
 
 
 @command.command("stop", cls=RichCommand)
 @click.option("--abort-runs", is_flag=True, help="Abort the runs that it executes; without it a busy engine stays.")
-def stop(abort_runs: bool) -> None:
+@_FORM
+def stop(abort_runs: bool, output: str) -> None:
     """Stop the engine, and wait until it has left."""
     home = program.settings().home
     stopped = drive(lambda: _stop(abort_runs=abort_runs), name="volant engine stop")
+    if output == "json":
+        print_json({"home": str(home), "stopped": stopped})
+        return
     click.echo(f"the engine of {home} has left" if stopped else f"no engine runs for {home}", err=True)
 
 
 @command.command("log", cls=RichCommand)
-@click.option("--lines", "-n", type=click.IntRange(1), default=100, show_default=True, help="So many of the last ones.")
-def log(lines: int) -> None:
+@click.option("--lines", "-n", type=click.IntRange(0), default=100, show_default=True, help="So many of the last ones.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what it writes from now on, until Ctrl-C.")
+def log(lines: int, follow: bool) -> None:
     """Print what the engine wrote, over all its lives."""
     path = engine_log_path(program.settings().home)
-    try:
-        with path.open(encoding="utf-8", errors="replace") as opened:
-            found = deque(opened, maxlen=lines)
-    except FileNotFoundError:
+    if not path.exists():
         click.echo(f"no engine has run for {path.parent}", err=True)
-        return
-    for line in found:
-        click.echo(line, nl=False)
+        if not follow:
+            return
+    with contextlib.suppress(KeyboardInterrupt):
+        for text in log_lines(path, last=lines, pause=partial(time.sleep, _LOOK_AGAIN) if follow else None):
+            click.echo(text, nl=False)
+
+
+def log_lines(path: Path, *, last: int, pause: Callable[[], object] | None) -> Iterator[str]:
+    """The last lines of a file that may not be there yet, and with *pause*, called when there is no more, all that
+    follow: for ever, also when the file is replaced or cut."""
+    position = 0
+    is_first = True
+    while True:
+        with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as opened:
+            if opened.seek(0, os.SEEK_END) < position:
+                position = 0
+            opened.seek(position)
+            yield from deque(opened, maxlen=last) if is_first else opened
+            position = opened.tell()
+        is_first = False
+        if pause is None:
+            return
+        pause()
 
 
 async def _status() -> EngineStatus | None:
     async with program.client().running_connection() as connection:
         if connection is None:
             return None
+        return await connection.ask(lambda number: GetStatus(request=number), EngineStatus)
+
+
+async def _start() -> EngineStatus:
+    async with program.client().connection() as connection:
         return await connection.ask(lambda number: GetStatus(request=number), EngineStatus)
 
 
@@ -97,20 +153,25 @@ async def _until_left(connection: Connection) -> None:
     raise EngineError(msg, hint="volant engine log shows what it is doing")
 
 
+def _as_json(found: EngineStatus) -> dict[str, Any]:
+    shown = {field: getattr(found, field) for field in found.__struct_fields__ if field != "request"}
+    return shown | {"clients": found.clients - 1, "cpu": found.cpu / 1000, "cpu_used": found.cpu_used / 1000}
+
+
 def _print_status(found: EngineStatus) -> None:
-    lines = (
+    lines: list[tuple[str, str]] = [
         ("home", found.home),
-        ("process", found.pid),
-        ("version", found.version),
+        ("process", str(found.pid)),
+        ("version", found.version if found.version == VERSION else f"{found.version}, this is {VERSION}"),
         ("up", duration_of(found.started_at, None)),
-        ("clients", found.clients - 1),
+        ("clients", str(found.clients - 1)),
         ("runs", ", ".join(found.live_runs) or "none"),
         ("actions", f"{found.live_actions:,} live, {found.queued_actions:,} queued, {found.live_attempts:,} running"),
-        ("cpu", f"{format_cpu(found.cpu_used)} of {format_cpu(found.cpu)} cores"),
-        ("memory", format_bytes(found.resident_memory)),
-        ("zygotes", len(found.zygotes)),
-    )
-    for name, value in lines:
-        click.echo(f"{name:<9} {value}")
-    for zygote in found.zygotes:
-        click.echo(f"  {zygote.pid}  {zygote.environment}  {zygote.forks} forks")
+        ("cores", f"{format_cpu(found.cpu_used)} of {format_cpu(found.cpu)} lent out"),
+        ("memory", f"{format_bytes(found.resident_memory)} of its own"),
+        ("zygotes", str(len(found.zygotes) or "none")),
+    ]
+    lines += [("", f"{zygote.pid}  {zygote.environment}  {zygote.forks:,} forks") for zygote in found.zygotes]
+    if others := other_settings(found, program.settings()):
+        lines += [("note", f"{others}; volant engine stop lets the next one heed it")]
+    print_plainly(stdout_console(), columns((), lines))

@@ -7,6 +7,7 @@ from rich_click import RichCommand, RichGroup
 
 from volant.api.program import program
 from volant.api.runs import Run
+from volant.cli.settings import command as get_settings
 from volant.cli.showing import duration_of, first_line, local_time, print_json, print_table, run_as_json
 from volant.client.driving import drive
 from volant.model.control_protocol import ActionList, ListActions, ListRuns, RunDetails, RunList
@@ -20,6 +21,9 @@ _MOST_ACTIONS = 50
 @click.group("get", cls=RichGroup)
 def command() -> None:
     """List runs, or show one."""
+
+
+command.add_command(get_settings)
 
 
 @command.command("runs", cls=RichCommand)

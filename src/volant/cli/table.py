@@ -27,7 +27,10 @@ COMMANDS = {
     "resume": Entry("volant.cli.resuming", "Go on with runs whose engine died."),
     "abort": Entry("volant.cli.aborting", "Abort a run."),
     "get": Entry("volant.cli.getting", "List runs, or show one."),
-    "engine": Entry("volant.cli.engine", "Look at the engine of the home, or stop it."),
+    "engine": Entry("volant.cli.engine", "Look at the engine of the home, start or stop it."),
+    "doctor": Entry("volant.cli.doctor", "Show what this machine offers."),
+    "init": Entry("volant.cli.initializing", "Write a small project to begin with."),
+    "completion": Entry("volant.cli.completion", "Print the script that lets a shell complete commands."),
 }
 """Each module has the command as `command`."""
 

@@ -1,16 +1,18 @@
 """What a process needs to submit runs and to look at them: settings, an engine to talk to, a place for large values."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from volant.client.connection import Connection, connect, connect_if_running
 from volant.client.reporting import Reporter
 from volant.client.starting import EngineStart, ensure_engine, reach_engine
-from volant.model.errors import EngineError
+from volant.model.control_protocol import Welcome
+from volant.model.errors import EngineError, EngineGoneError
 from volant.model.worker_protocol import EngineToWorker, WorkerToEngine
 from volant.ports.blobs import Blobs
 from volant.settings.loading import engine_environ
+from volant.settings.masking import masked
 from volant.settings.tree import Mode, Settings
 
 
@@ -41,8 +43,11 @@ class Client:
         reporters: Callable[[Mode], Reporter],
         inline_workers: InlineWorkers,
         start: EngineStart | None = None,
+        stores: Mapping[str, str] | None = None,
     ) -> None:
+        """*stores* says by the names of settings where the journal and large values are expected."""
         self.settings = settings
+        self._stores = stores or {}
         self.blobs = blobs
         self.new_reporter = reporters
         self.new_inline_worker = inline_workers
@@ -70,19 +75,42 @@ class Client:
             await connection.close()
 
     async def connect(self) -> Connection:
-        """As `connection`, for those who close it themselves."""
+        """As `connection`, for those who close it themselves.
+
+        Raises:
+            EngineError: also when it keeps the journal or large values elsewhere than the settings say.
+        """
         start, self._start = self._start, None
         if start is None:
             start = ensure_engine(self.settings.home, engine_environ(self.settings))
-        return await connect(start, timeout=self.settings.engine.start_timeout.total_seconds())
+        connection = await connect(start, timeout=self.settings.engine.start_timeout.total_seconds())
+        try:
+            self._check_stores(connection.welcome)
+        except EngineError:
+            await connection.close()
+            raise
+        return connection
+
+    def _check_stores(self, welcome: Welcome) -> None:
+        """An engine that keeps things elsewhere than this client's settings say would show, and lose, other runs."""
+        for name, found in (("database", welcome.journal), ("blobs", welcome.blobs)):
+            wanted = self._stores.get(name, found)
+            if found and found != wanted:
+                msg = f"the engine of {self.settings.home} started with {name} {masked(found)}, "
+                msg += f"wanted {masked(wanted)} (from {self.settings.sources[name]})"
+                raise EngineError(msg, hint="volant engine stop lets the next one heed the setting")
 
     @contextlib.asynccontextmanager
     async def running_connection(self) -> AsyncGenerator[Connection | None, None]:
-        """A conversation with the engine if one runs, else None; starts nothing."""
+        """A conversation with the engine if one runs, else None; starts nothing.
+
+        Raises:
+            EngineVersionError: a busy engine of another version runs.
+        """
         reached = reach_engine(self.settings.home)
         try:
             connection = await connect_if_running(reached, self.settings.home) if reached is not None else None
-        except EngineError:
+        except EngineGoneError:
             connection = None
         try:
             yield connection

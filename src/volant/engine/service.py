@@ -114,6 +114,8 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     engine_name: str
     pid: int
     uid: int
+    journal_place: str = ""
+    """For clients, who may expect another one."""
 
 
 class Service:
@@ -348,7 +350,14 @@ class Client(asyncio.Protocol):
         if self._silence is not None:
             self._silence.cancel()
         self.say(
-            Welcome(protocol=CONTROL_PROTOCOL_VERSION, version=parts.version, engine=parts.engine_name, pid=parts.pid)
+            Welcome(
+                protocol=CONTROL_PROTOCOL_VERSION,
+                version=parts.version,
+                engine=parts.engine_name,
+                pid=parts.pid,
+                journal=parts.journal_place,
+                blobs=parts.blobs,
+            )
         )
 
     async def _answer(self, message: Request) -> None:

@@ -36,6 +36,10 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     engine: str
     """Name of this engine's life: changes with every start."""
     pid: int
+    journal: str = ""
+    """Where it keeps the journal."""
+    blobs: str = ""
+    """Where it keeps large values."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
@@ -219,6 +223,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     zygotes: tuple[ZygoteStatus, ...]
     resident_memory: int
     """Bytes."""
+    settings: dict[str, str] = {}
+    """What it read when it started, for people; nothing secret is in it."""
 
 
 class StopEngine(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):

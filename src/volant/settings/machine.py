@@ -9,24 +9,37 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 def usable_cpu() -> int:
     """Thousandths of a core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    usable = cores * 1000
-    for folder in _own_cgroups("cpu"):
-        quota, period = _read_quota(folder)
-        if quota is not None and period:
-            usable = min(usable, max(1, quota * 1000 // period))
-    return usable
+    usable = allowed_cores() * 1000
+    quota = cpu_quota()
+    return usable if quota is None else min(usable, max(1, quota))
 
 
 def usable_memory() -> int:
     """Bytes."""
-    usable = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for folder in _own_cgroups("memory"):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            limit = _read_number(folder / name)
-            if limit is not None:
-                usable = min(usable, limit)
-    return usable
+    limit = memory_limit()
+    return physical_memory() if limit is None else min(physical_memory(), limit)
+
+
+def allowed_cores() -> int:
+    """How many cores the process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_quota() -> int | None:
+    """The thousandths of a core that control groups allow; None without such a limit."""
+    found = [_read_quota(folder) for folder in own_cgroups("cpu")]
+    return min((quota * 1000 // period for quota, period in found if quota is not None and period), default=None)
+
+
+def physical_memory() -> int:
+    """Bytes of the machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_limit() -> int | None:
+    """The bytes that control groups allow; None without such a limit."""
+    files = (folder / name for folder in own_cgroups("memory") for name in ("memory.max", "memory.limit_in_bytes"))
+    return min((limit for limit in map(_read_number, files) if limit is not None), default=None)
 
 
 def visible_gpus(environ: Mapping[str, str]) -> int:
@@ -38,7 +51,7 @@ def visible_gpus(environ: Mapping[str, str]) -> int:
     return min(devices, sum(1 for name in named.split(",") if name.strip() and name.strip() != "-1"))
 
 
-def _own_cgroups(controller: str) -> Iterator[Path]:
+def own_cgroups(controller: str) -> Iterator[Path]:
     """The folders whose limits bind this process: its own group and all above it."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()

@@ -1,4 +1,4 @@
-"""What each setting is called, and how its text becomes a value."""
+"""How the text of a setting becomes a value."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -143,23 +143,3 @@ def parse_queue(raw: object) -> QueueSettings:
         msg = f"for both max_running and priority {error}"
         raise Unparsable(msg) from None
     return QueueSettings(max_running=max_running, priority=priority)
-
-
-PARSERS: Mapping[str, Callable[[object], object]] = {
-    "home": parse_home,
-    "database": parse_url,
-    "blobs": parse_url,
-    "mode": parse_mode,
-    "grace_period": parse_duration,
-    "strict": parse_bool,
-    "capacity.cpu": parse_cores,
-    "capacity.memory": parse_size,
-    "capacity.gpu": whole_number(0),
-    "capacity.processes": whole_number(1),
-    "engine.linger": parse_duration,
-    "engine.start_timeout": parse_duration,
-}
-"""By dotted name; `queues.<name>` is apart, since its names are the user's."""
-
-QUEUES = "queues."
-SECTIONS = frozenset({"capacity", "engine", "queues"})

@@ -41,9 +41,22 @@ class Source(Section, frozen=True, kw_only=True):
     kind: SourceKind
     place: str
     """A file's path, a variable's name, a flag, a call."""
+    key: tuple[str, ...] = ()
+    """In a file: the nested keys, from the top of the file."""
+    line: int | None = None
+    """In a file, from 1, once somebody looked: see `volant.settings.loading.located`."""
 
     def __str__(self) -> str:
-        return self.place
+        if self.line is not None:
+            return f"{self.place}:{self.line}"
+        return f"[tool.volant] in {self.place}" if self.kind is SourceKind.PROJECT else self.place
+
+
+class Written(Section, frozen=True, kw_only=True):
+    """A value that was written and that a stronger one overrode."""
+
+    value: object
+    source: Source
 
 
 class CapacitySettings(Section, frozen=True, kw_only=True):
@@ -95,3 +108,15 @@ class Settings(Section, frozen=True, kw_only=True):
     engine: EngineSettings
     sources: dict[str, Source]
     """By dotted name; every name of the tree is there, queues as `queues.<name>`."""
+    overridden: dict[str, tuple[Written, ...]]
+    """By dotted name, the strongest first: what was written for it elsewhere and did not count; defaults do not."""
+
+    def value_of(self, name: str) -> object:
+        """The value of a dotted name."""
+        found: object = self
+        head, _, tail = name.partition(".")
+        if head == "queues":
+            return self.queues[tail]
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found

@@ -9,7 +9,7 @@ from volant.client.reporting import Reporter, Silent
 from volant.client.starting import EngineStart
 from volant.model.worker_protocol import WorkerToEngine
 from volant.settings.tree import Mode, Settings
-from volant.wiring.stores import blobs_url, open_blobs
+from volant.wiring.stores import blobs_url, journal_file, open_blobs
 
 
 def make_client(
@@ -22,6 +22,7 @@ def make_client(
     return Client(
         settings,
         blobs=open_blobs(blobs_url(settings)),
+        stores={"database": str(journal_file(settings)), "blobs": blobs_url(settings)},
         reporters=reporters,
         inline_workers=_make_inline_worker,
         start=start,

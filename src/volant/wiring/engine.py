@@ -29,7 +29,6 @@ from volant.kit.clock import LoopClock
 from volant.kit.homes import (
     absolute_home,
     engine_lock_path,
-    journal_path,
     logs_path,
     prepare_home,
     socket_path,
@@ -41,14 +40,15 @@ from volant.launchers.inline import InlineLauncher
 from volant.launchers.lifelines import Lifelines
 from volant.launchers.local import LocalLauncher
 from volant.model.control_protocol import EngineStatus, ZygoteStatus
-from volant.model.errors import VolantError
+from volant.model.errors import JournalError, VolantError
 from volant.model.ids import RunId
 from volant.model.records import Change
 from volant.model.worker_protocol import EngineToWorker
 from volant.ports.launcher import LauncherEvents
+from volant.settings.catalogue import engine_settings
 from volant.settings.loading import load_settings
 from volant.settings.tree import Settings
-from volant.wiring.stores import blobs_url
+from volant.wiring.stores import blobs_url, journal_file
 
 log = logging.getLogger("volant.engine")
 
@@ -74,14 +74,26 @@ def _be_engine(home: Path) -> None:
     _allow_many_files()
     become_subreaper()
     settings = load_settings(environ={**os.environ, "VOLANT_HOME": str(home)}, use_project=False)
+    journal = journal_file(settings)
+    journal_lock = _lock_journal(journal, clock.now())
     # What is here now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    asyncio.run(_serve(home, settings, clock))
+    asyncio.run(_serve(home, settings, journal, clock))
+    journal_lock.release()
 
 
-async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
+def _lock_journal(path: Path, now: datetime) -> HomeLock:
+    """A journal has one writer, though settings may give two homes the same one."""
+    lock = HomeLock.acquire(path.with_name(f"{path.name}.lock"), started_at=now)
+    if lock is None:
+        msg = f"the journal {path} is written by the engine of another home"
+        raise JournalError(msg, hint="give each home a database of its own")
+    return lock
+
+
+async def _serve(home: Path, settings: Settings, path_of_journal: Path, clock: LoopClock) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -95,7 +107,7 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
 
     loop.set_exception_handler(failed)
     async with contextlib.AsyncExitStack() as stack:
-        journal = await SqliteJournal.open(journal_path(home))
+        journal = await SqliteJournal.open(path_of_journal)
         stack.push_async_callback(journal.close)
 
         def committed(run: RunId, changes: Sequence[Change]) -> None:
@@ -126,6 +138,7 @@ async def _serve(home: Path, settings: Settings, clock: LoopClock) -> None:
             stop=stopping.set,
             home=str(home),
             blobs=blobs_url(settings),
+            journal_place=str(path_of_journal),
             version=VERSION,
             engine_name=name,
             until_gone=lifelines.until_gone,
@@ -201,6 +214,7 @@ def _status(
             for zygote in local.zygotes
         ),
         resident_memory=own_resident_memory(),
+        settings=engine_settings(settings.value_of),
     )
 
 

@@ -1,12 +1,30 @@
-"""Opens the store of large values that a URL names."""
+"""Where the journal and the large values lie, from the URLs in the settings."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from volant.kit.homes import blobs_path
+from volant.kit.homes import blobs_path, journal_path
 from volant.model.errors import NotSupportedError
 from volant.ports.blobs import Blobs
+from volant.settings.masking import masked
 from volant.settings.tree import Settings
+
+
+def journal_file(settings: Settings) -> Path:
+    """The SQLite file of the journal. In a URL, three slashes begin a path in the home and four an absolute one.
+
+    Raises:
+        NotSupportedError: there is no adapter for the URL's scheme.
+    """
+    if settings.database is None:
+        return journal_path(settings.home)
+    parts = urlsplit(settings.database)
+    name = unquote(parts.path).removeprefix("/")
+    if parts.scheme != "sqlite" or parts.netloc or not name or parts.query:
+        msg = f"database (from {settings.sources['database']}): found {masked(settings.database)!r}, "
+        msg += "wanted a SQLite file as sqlite:///name.db (in the home) or sqlite:////folder/name.db"
+        raise NotSupportedError(msg)
+    return settings.home / name
 
 
 def blobs_url(settings: Settings) -> str:
@@ -22,7 +40,7 @@ def open_blobs(url: str) -> Blobs:
     """
     parts = urlsplit(url)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
-        msg = f"blobs: found {url!r}, wanted a folder of this machine as file:///folder"
+        msg = f"blobs: found {masked(url)!r}, wanted a folder of this machine as file:///folder"
         raise NotSupportedError(msg)
     from volant.blobs.local import LocalBlobs
 

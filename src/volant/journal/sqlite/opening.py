@@ -18,14 +18,14 @@ APPLICATION_ID = 0x566F6C61
 PAGE_SIZE = 4096
 CHECKPOINT_PAGES = 4000
 """Size of the write-ahead log, in pages, from which a commit copies it into the database: 16 MB."""
-_OLDEST_SQLITE = (3, 37, 0)
+OLDEST_SQLITE = (3, 37, 0)
 """The first with STRICT tables."""
 
 
 def connect(path: Path, *, busy_timeout_ms: int) -> sqlite3.Connection:
     """A connection in autocommit mode that any one thread at a time may use."""
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        wanted = ".".join(map(str, _OLDEST_SQLITE))
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        wanted = ".".join(map(str, OLDEST_SQLITE))
         raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old for the journal: wanted {wanted} or newer")
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:

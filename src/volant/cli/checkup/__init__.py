@@ -1,0 +1,1 @@
+"""What `volant doctor` looks at, one module for each kind of thing."""

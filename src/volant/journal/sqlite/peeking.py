@@ -1,0 +1,88 @@
+"""A glance into the journal for those who cannot wait: names of runs, tasks and actions, for shell completion.
+
+Nothing here starts, writes or migrates anything, and a question that takes too long is given up.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from volant.journal.rows import PHASES
+from volant.journal.sqlite.opening import STATEMENTS
+
+_STEPS = 1000
+"""Of SQLite's machine between two looks at the clock: some microseconds."""
+_LAST = 2**62
+_ID_BYTES = 16
+
+
+class Glimpse(NamedTuple):
+    """A run or an action."""
+
+    name: str
+    task: str
+    phase: str
+
+
+class Peek:
+    """Short answers from one journal; made by `peek`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def runs(self, prefix: str, *, limit: int) -> list[Glimpse]:
+        """Runs whose names begin so; the newest where all do."""
+        if prefix:
+            rows = self._ask("peek_runs_by_prefix", {"prefix": prefix, "limit": limit})
+        else:
+            rows = self._ask("peek_runs_by_age", {"created_at": _LAST, "run": "", "limit": limit})
+        return [Glimpse(run, task, PHASES[phase].value) for run, task, phase in rows]
+
+    def root_tasks(self, *, limit: int) -> list[str]:
+        """Full names of tasks that runs were made of."""
+        found: list[str] = []
+        while len(found) < limit:
+            rows = self._ask("peek_next_task", {"after": found[-1] if found else ""})
+            if not rows:
+                break
+            found.append(rows[0][0])
+        return found
+
+    def actions(self, run: str, prefix: str, *, limit: int) -> list[Glimpse]:
+        """Actions of a run whose ids begin so; none when the name is that of no run, or of several."""
+        runs = [glimpse.name for glimpse in self.runs(run, limit=2)]
+        name = run if run in runs else runs[0] if len(runs) == 1 else None
+        if name is None:
+            return []
+        ((number,),) = self._ask("run_number", (name,))
+        if prefix:
+            low = bytes.fromhex(prefix + "0" * (len(prefix) % 2))
+            high = bytes.fromhex(prefix + "f" * (len(prefix) % 2)).ljust(_ID_BYTES, b"\xff")
+            values = {"run_number": number, "low": low, "high": high, "limit": limit}
+            rows = self._ask("peek_actions_by_prefix", values)
+        else:
+            rows = self._ask("peek_actions", {"after": number << 32, "end": (number + 1) << 32, "limit": limit})
+        return [Glimpse(action.hex(), task, PHASES[phase].value) for action, task, phase in rows]
+
+    def _ask(self, statement: str, values: Mapping[str, Any] | tuple[Any, ...]) -> list[Any]:
+        return self._connection.execute(STATEMENTS[statement], values).fetchall()
+
+
+@contextlib.contextmanager
+def peek(path: Path, *, seconds: float) -> Generator[Peek | None]:
+    """A glance into the journal at *path* that ends after so many *seconds*; None when there is no file.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or the time is over.
+    """
+    if not path.is_file():
+        yield None
+        return
+    deadline = time.monotonic() + seconds
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=seconds, isolation_level=None)
+    with contextlib.closing(connection):
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+        yield Peek(connection)
