@@ -398,7 +398,7 @@ class Engine:
         if known is not None:
             return known
         known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
-        self._commits.add_spec(SpecRecord(spec=digest, body=body))
+        self._commits.add_spec(SpecRecord(spec=digest, body=body, used_at=self._clock.now()))
         return known
 
     def _warn_of_no_effect(self, live: LiveRun, known: KnownSpec) -> None:
