@@ -30,7 +30,6 @@ from volant.model.errors import ActionNotFoundError, RunNotFoundError
 from volant.model.ids import RunId
 from volant.model.records import ActionRecord, RunRecord
 from volant.model.specs import ActionSpec, Loader
-from volant.model.waits import Wait
 from volant.model.worker_protocol import Outcome
 from volant.ports.journal import Journal, RunFilter
 
@@ -40,7 +39,6 @@ _NEAR = 200
 """So many of the newest names are compared with one that is unknown."""
 _NAMED = 2000
 """So many actions of a run, the first ones, are found by the name of their task."""
-_LONGEST_MESSAGE = 400
 _MOST_SPECS = 4000
 _AT_ONCE = 200
 """Specs that are read in one turn of the loop."""
@@ -131,7 +129,7 @@ class Lookups:
         waits = self._engine.why_waiting(message.run, [each.action for _, each in page if not each.phase.is_final])
         return SummaryList(
             request=message.request,
-            actions=tuple([_summary(each, waits.get(each.action)) for _, each in page]),
+            actions=tuple([ActionSummary.of(each, waits.get(each.action)) for _, each in page]),
             position=page[-1][0] if page else message.after,
         )
 
@@ -226,29 +224,6 @@ class Lookups:
                 if run in self._engine.runs
             ),
         )
-
-
-def _summary(action: ActionRecord, wait: Wait | None) -> ActionSummary:
-    failure = action.failure
-    return ActionSummary(
-        action=action.action,
-        parent=action.parent,
-        task=action.task,
-        short_name=action.short_name,
-        phase=action.phase,
-        group=action.group,
-        attempts=action.attempts,
-        created_at=action.created_at,
-        started_at=action.started_at,
-        ended_at=action.ended_at,
-        code="" if failure is None else failure.code,
-        message="" if failure is None else _first_line(failure.message),
-        wait=wait,
-    )
-
-
-def _first_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")[:_LONGEST_MESSAGE]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -20,6 +20,9 @@ from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
 
 CONTROL_PROTOCOL_VERSION = 1
 
+_LONGEST_MESSAGE = 400
+"""Characters of a failure that a summary tells."""
+
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """The first frame of a client."""
@@ -182,7 +185,8 @@ class ActionList(msgspec.Struct, frozen=True, kw_only=True, tag="action list"):
 
 class GetAction(msgspec.Struct, frozen=True, kw_only=True, tag="get action"):
     request: int
-    run: RunId
+    run: str
+    """A name, or as much of it as is unique."""
     action: str
     """An id, or as much of it as is unique; or the name of a task that the run called once."""
 
@@ -216,6 +220,26 @@ class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The first line of its failure."""
     wait: Wait | None = None
     """What it waits for, if this engine executes it."""
+
+    @classmethod
+    def of(cls, action: ActionRecord, wait: Wait | None) -> "ActionSummary":
+        """What is left of a record without its values."""
+        failure = action.failure
+        return cls(
+            action=action.action,
+            parent=action.parent,
+            task=action.task,
+            short_name=action.short_name,
+            phase=action.phase,
+            group=action.group,
+            attempts=action.attempts,
+            created_at=action.created_at,
+            started_at=action.started_at,
+            ended_at=action.ended_at,
+            code="" if failure is None else failure.code,
+            message="" if failure is None else failure.first_line[:_LONGEST_MESSAGE],
+            wait=wait,
+        )
 
 
 class ListSummaries(msgspec.Struct, frozen=True, kw_only=True, tag="list summaries"):
