@@ -10,8 +10,10 @@ import msgspec
 from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, say_error
 from volant.client.lines import format_seconds
 from volant.client.runs import RunHandle
+from volant.model.control_protocol import ActionSummary
 from volant.model.failures import FailureKind
 from volant.model.phases import ActionPhase
+from volant.model.records import ActionRecord
 from volant.settings.tree import Mode
 
 _WIDTH = 100
@@ -71,6 +73,13 @@ def duration_of(started: datetime | None, ended: datetime | None) -> str:
     if started is None:
         return ""
     return format_seconds(((ended or datetime.now(UTC)) - started).total_seconds())
+
+
+def action_duration(action: ActionSummary | ActionRecord) -> str:
+    """How long the newest attempt of an action took, or has taken; nothing while the next one waits."""
+    if not action.phase.is_final and action.phase is not ActionPhase.RUNNING:
+        return ""
+    return duration_of(action.started_at, action.ended_at)
 
 
 def local_time(when: datetime) -> str:

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import click
@@ -10,7 +11,7 @@ import click
 from volant.model.phases import ActionPhase
 
 _GAP = 2
-_NARROWEST = 10
+_NARROWEST = 12
 """Columns of a cell that are left when it is cut."""
 
 _SIGNS = {
@@ -59,6 +60,16 @@ def phase_cell(phase: ActionPhase, *, note: str = "") -> Cell:
     return Cell(f"{phase_sign(phase)} {phase_word(phase)}{note}".lstrip(), phase_style(phase))
 
 
+def time_cell(when: datetime | None) -> str:
+    """An instant in the user's time zone: on a terminal as short as it is clear, elsewhere whole."""
+    if when is None:
+        return ""
+    local = when.astimezone()
+    if not sys.stdout.isatty():
+        return local.strftime("%Y-%m-%d %H:%M:%S")
+    return local.strftime("%H:%M:%S" if local.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
+
+
 def can_draw() -> bool:
     """Whether standard output takes characters beyond ASCII."""
     try:
@@ -74,16 +85,16 @@ def screen_width() -> int | None:
 
 
 def print_table(
-    header: Sequence[str], rows: Sequence[Sequence[str | Cell]], *, cuts: Sequence[int] = (), title: bool = True
+    header: Sequence[str], rows: Sequence[Sequence[str | Cell]], *, cuts: Sequence[int] = (), drops: Sequence[int] = ()
 ) -> None:
-    """Print rows under a header; *cuts* are the columns that may be cut on a narrow terminal, in this order."""
+    """Print rows under a header. On a narrow terminal the columns *cuts* are cut, and then *drops* left out, each in
+    this order, as far as it takes."""
     plain = [[_cell(value) for value in row] for row in rows]
-    head = [Cell(name, {"bold": True}) for name in header]
-    lines = [head, *plain] if title else plain
-    widths = [max(len(line[column].text) for line in lines) for column in range(len(header))] if lines else []
+    lines = [[Cell(name, {"bold": True}) for name in header], *plain]
+    widths = [max(len(line[column].text) for line in lines) for column in range(len(header))]
     # A column that is empty in all rows says nothing.
     shown = [column for column in range(len(widths)) if any(row[column].text for row in plain)]
-    _cut(widths, shown, cuts, screen_width())
+    _fit(widths, shown, cuts, drops, screen_width())
     for line in lines:
         click.echo(_line([line[column] for column in shown], [widths[column] for column in shown]))
 
@@ -105,15 +116,21 @@ def cut(text: str, width: int) -> str:
     return text[: max(0, width - len(end))] + end
 
 
-def _cut(widths: list[int], shown: list[int], cuts: Sequence[int], screen: int | None) -> None:
+def _fit(widths: list[int], shown: list[int], cuts: Sequence[int], drops: Sequence[int], screen: int | None) -> None:
     if screen is None:
         return
-    excess = sum(widths[column] for column in shown) + _GAP * (len(shown) - 1) - screen
+
+    def excess() -> int:
+        return sum(widths[column] for column in shown) + _GAP * (len(shown) - 1) - screen
+
+    least = sum(min(widths[column], _NARROWEST) if column in cuts else widths[column] for column in shown)
+    for column in drops:
+        if column in shown and least + _GAP * (len(shown) - 1) > screen:
+            shown.remove(column)
+            least -= min(widths[column], _NARROWEST) if column in cuts else widths[column]
     for column in cuts:
-        if excess > 0 and column in shown:
-            less = min(excess, max(0, widths[column] - _NARROWEST))
-            widths[column] -= less
-            excess -= less
+        if column in shown and (over := excess()) > 0:
+            widths[column] -= min(over, max(0, widths[column] - _NARROWEST))
 
 
 def _line(cells: list[Cell], widths: list[int]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from volant.cli.showing import duration_of
+from volant.cli.showing import action_duration
 from volant.cli.tables import Cell, can_draw, dim, phase_cell, print_table
 from volant.cli.trees import Line, count_phases, durations, tree_lines
 from volant.client.lines import format_seconds
@@ -46,7 +46,7 @@ def _action_row(line: Line) -> tuple[Any, ...]:
         _branch(line) + _named(action),
         dim(action.action[:_ID]),
         phase_cell(action.phase),
-        duration_of(action.started_at, action.ended_at),
+        action_duration(action),
         Cell(", ".join(notes), {"fg": "red"} if action.code else {"dim": True}),
     )
 
@@ -84,7 +84,10 @@ def _range(took: tuple[timedelta, timedelta] | None) -> str:
     if took is None:
         return ""
     shortest, longest = (format_seconds(each.total_seconds()) for each in took)
-    return shortest if shortest == longest else f"{shortest} - {longest}"
+    if shortest == longest:
+        return longest
+    number, _, unit = shortest.rpartition(" ")
+    return f"{number if unit == longest.rpartition(' ')[2] else shortest}-{longest}"
 
 
 def _branch(line: Line) -> str:

@@ -62,7 +62,7 @@ class Lookups:
         record = await self._journal.run(run)
         if record is None:
             newest = await self._journal.runs(RunFilter(limit=_NEAR))
-            near = did_you_mean(run, [each.run for each in newest])
+            near = did_you_mean(run, _beginnings([each.run for each in newest], len(run)))
             msg = f"there is no run named '{run}' in this home{near}"
             raise RunNotFoundError(msg, hint="`volant get runs` lists them")
         return record
@@ -224,6 +224,11 @@ class Lookups:
                 if run in self._engine.runs
             ),
         )
+
+
+def _beginnings(names: Sequence[str], length: int) -> list[str]:
+    """The names, and of longer ones what may have been meant by so many characters."""
+    return [*names, *(name[:length] for name in names if len(name) > length)]
 
 
 def _listed(names: Sequence[str]) -> str:

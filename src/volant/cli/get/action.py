@@ -12,8 +12,8 @@ from volant.cli.commands import Command
 from volant.cli.get.options import output_option
 from volant.cli.settings_of_tasks import settings_as_json, settings_in_words
 from volant.cli.shapes import action_as_json, attempt_as_json, error_as_json
-from volant.cli.showing import duration_of, first_line, local_time, print_json
-from volant.cli.tables import Cell, phase_cell, print_fields, print_table
+from volant.cli.showing import action_duration, duration_of, first_line, local_time, print_json
+from volant.cli.tables import Cell, phase_cell, print_fields, print_table, time_cell
 from volant.client.driving import drive
 from volant.client.lines import format_seconds
 from volant.client.logs import log_file
@@ -75,7 +75,7 @@ def _print(details: ActionDetails, spec: ActionSpec | None, home: Path) -> None:
         ("waiting", Cell(describe_wait(details.wait) if details.wait is not None else "", {"fg": "yellow"})),
         ("created", local_time(action.created_at)),
         ("queued for", _queued(details)),
-        ("duration", duration_of(action.started_at, action.ended_at)),
+        ("duration", action_duration(action)),
     ]
     if spec is not None:
         fields += settings_in_words(spec)
@@ -86,8 +86,8 @@ def _print(details: ActionDetails, spec: ActionSpec | None, home: Path) -> None:
     print_fields(fields)
     if details.attempts:
         click.echo()
-        header = ("ATTEMPT", "PHASE", "STARTED", "DURATION", "CPU", "PEAK MEMORY", "PROCESS", "EXIT", "ERROR")
-        print_table(header, [_attempt_row(each) for each in details.attempts], cuts=(8,))
+        header = ("ATTEMPT", "PHASE", "STARTED", "DURATION", "CPU", "PEAK", "PROCESS", "EXIT", "ERROR")
+        print_table(header, [_attempt_row(each) for each in details.attempts], cuts=(8,), drops=(6, 2, 4))
     _print_logs(details, home)
     if action.failure is not None and action.failure.traceback:
         click.echo()
@@ -105,7 +105,7 @@ def _attempt_row(attempt: AttemptRecord) -> tuple[Any, ...]:
     return (
         str(attempt.attempt + 1),
         phase_cell(attempt.phase),
-        local_time(attempt.started_at) if attempt.started_at is not None else "",
+        time_cell(attempt.started_at),
         duration_of(attempt.started_at, attempt.ended_at),
         "" if attempt.cpu_seconds is None else format_seconds(attempt.cpu_seconds),
         "" if attempt.peak_memory is None else format_bytes(attempt.peak_memory),

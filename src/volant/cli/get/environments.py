@@ -8,8 +8,8 @@ from volant.api.program import program
 from volant.cli.commands import Command
 from volant.cli.get.options import output_option
 from volant.cli.shapes import EnvironmentShape, environments_as_json
-from volant.cli.showing import local_time, print_json
-from volant.cli.tables import Cell, dim, print_table
+from volant.cli.showing import print_json
+from volant.cli.tables import Cell, dim, print_table, time_cell
 from volant.client.driving import drive
 from volant.model.control_protocol import ListTasks, TaskList, TaskRecord
 
@@ -39,4 +39,4 @@ async def _look() -> tuple[TaskRecord, ...]:
 
 def _row(environment: EnvironmentShape) -> tuple[Any, ...]:
     names = ", ".join(task["name"] for task in environment["tasks"])
-    return Cell(environment["environment"], {"bold": True}), dim(local_time(environment["used_at"])), names
+    return Cell(environment["environment"], {"bold": True}), dim(time_cell(environment["used_at"])), names

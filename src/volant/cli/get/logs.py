@@ -32,7 +32,8 @@ _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright
 def command(*, run: str, action: str | None, follow: bool, attempt: int | None, tail: int | None, output: str) -> int:
     """Print what the attempts of a run wrote, or those of one action of it.
 
-    Where several wrote something, each line begins with the task, the beginning of the action's id, and the attempt.
+    Where several wrote something, each line begins with who did: the task, the beginning of the action's id, and the
+    attempt where there was more than one.
     """
     shown = _Lines(output)
     number = None if attempt is None else attempt - 1
@@ -51,12 +52,12 @@ async def _show(
         record, only = await _meant(connection, run, action)
         if follow and not record.phase.is_final:
             follower = Follower(connection, home, record.run, action=only, attempt=attempt, tail=tail)
-            shown.begin(record, is_alone=False)
+            shown.begin(record, is_alone=attempt is not None and only is not None, is_one=only is not None)
             async for writer, lines in follower.lines():
                 shown.print(writer, lines)
             return
         writers = await writers_of(connection, home, record.run, action=only, attempt=attempt)
-    shown.begin(record, is_alone=len(writers) <= 1)
+    shown.begin(record, is_alone=len(writers) <= 1, is_one=only is not None)
     for writer in writers:
         shown.print(writer, lines_of(log_file(home, record.run, writer.action, writer.attempt), tail=tail))
         await asyncio.sleep(0)
@@ -81,10 +82,13 @@ class _Lines:
         self._as_json = output == "json"
         self._run = ""
         self._is_alone = False
+        self._is_one = False
 
-    def begin(self, run: RunRecord, *, is_alone: bool) -> None:
+    def begin(self, run: RunRecord, *, is_alone: bool, is_one: bool) -> None:
+        """*is_alone*: one attempt has written all there is; *is_one*: all attempts are of one action."""
         self._run = run.run
         self._is_alone = is_alone
+        self._is_one = is_one
 
     def print(self, writer: Writer, lines: Iterable[str]) -> None:
         head = "" if self._is_alone else self._head(writer)
@@ -102,6 +106,8 @@ class _Lines:
                 click.echo(head + line)
 
     def _head(self, writer: Writer) -> str:
+        if self._is_one:
+            return click.style(f"attempt {writer.attempt + 1} | ", fg=_COLOURS[writer.attempt % len(_COLOURS)])
         again = f"#{writer.attempt + 1}" if writer.attempt or writer.is_retried else ""
         colour = _COLOURS[zlib.crc32(writer.action.encode()) % len(_COLOURS)]
         return click.style(f"{writer.name} {writer.action[:8]}{again} | ", fg=colour)

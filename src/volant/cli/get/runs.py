@@ -10,8 +10,9 @@ from volant.api.runs import Run
 from volant.cli.commands import Command
 from volant.cli.get.options import label_pairs, output_option, phase_option, since_option
 from volant.cli.shapes import run_as_json
-from volant.cli.showing import duration_of, first_line, local_time, print_json
-from volant.cli.tables import Cell, dim, phase_cell, print_table
+from volant.cli.showing import duration_of, first_line, print_json
+from volant.cli.tables import Cell, dim, phase_cell, print_table, time_cell
+from volant.model.failures import FailureKind
 from volant.model.records import RunRecord
 
 
@@ -42,19 +43,28 @@ def command(
         click.echo(f"{which} in {program.settings().home}", err=True)
         return
     header = ("NAME", "TASK", "PHASE", "CREATED", "DURATION", "LABELS", "ERROR")
-    print_table(header, [_row(run) for run in runs], cuts=(6, 5, 1, 0))
+    print_table(header, [_row(run) for run in runs], cuts=(6, 5, 1), drops=(5, 4, 6, 3))
     if len(runs) == limit:
         click.echo(f"the newest {limit:,} are shown; --limit shows more", err=True)
 
 
 def _row(run: RunRecord) -> tuple[Any, ...]:
-    error = "" if run.failure is None else f"{run.failure.code}: {first_line(run.failure.message)}".removesuffix(": ")
     return (
         Cell(run.run, {"bold": True}),
         run.task,
         phase_cell(run.phase),
-        local_time(run.created_at),
+        time_cell(run.created_at),
         duration_of(run.created_at, run.ended_at),
         dim(" ".join(f"{name}={value}" for name, value in run.labels.items())),
-        error,
+        _error(run),
     )
+
+
+def _error(run: RunRecord) -> str:
+    failure = run.failure
+    if failure is None:
+        return ""
+    message = first_line(failure.message)
+    if failure.kind is FailureKind.ABORTED:
+        return message
+    return f"{failure.code}: {message}" if message else failure.code

@@ -46,7 +46,7 @@ def command(output: str) -> None:
         return
     if workers:
         header = ("PROCESS", "RUN", "TASK", "ACTION", "ATTEMPT", "PHASE", "FOR", "CPU", "MEMORY", "")
-        print_table(header, [_worker_row(each) for each in workers], cuts=(9, 1, 2))
+        print_table(header, [_worker_row(each) for each in workers], cuts=(9, 1, 2), drops=(9, 4, 3))
     if zygotes:
         if workers:
             click.echo()
@@ -105,7 +105,7 @@ def _worker_row(worker: WorkerStatus) -> tuple[Any, ...]:
         worker.run,
         worker.task,
         dim(worker.action[:8]),
-        str(worker.attempt + 1),
+        str(worker.attempt + 1) if worker.attempt else "",
         phase_cell(worker.phase),
         duration_of(worker.started_at, None),
         "" if cpu is None else format_seconds(cpu),
