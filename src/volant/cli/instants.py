@@ -35,7 +35,7 @@ def parse_instant(text: str, *, now: datetime) -> datetime:
     try:
         return datetime.combine(now.date(), time.fromisoformat(wanted), tzinfo=now.tzinfo)
     except ValueError:
-        found = datetime.fromisoformat(wanted)
+        found = datetime.fromisoformat(" ".join(text.split()))
     return found if found.tzinfo is not None else found.replace(tzinfo=now.tzinfo)
 
 

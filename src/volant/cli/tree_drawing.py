@@ -15,7 +15,7 @@ from volant.model.control_protocol import ActionSummary
 
 _ID = 8
 """Digits of an action's id; enough to name it nearly always."""
-_DEEPEST = 12
+_DEEPEST = 8
 """Levels that are indented; deeper ones say how deep they are."""
 
 
@@ -55,7 +55,8 @@ def _fold_row(line: Line) -> tuple[Any, ...]:
     first = line.actions[0]
     notes: list[str] = []
     if line.below:
-        notes.append(f"{line.below:,} actions below")
+        failed = f", {line.failed_below:,} of them failed" if line.failed_below else ""
+        notes.append(f"{line.below:,} actions below{failed}")
     retried = sum(action.attempts > 1 for action in line.actions)
     if retried:
         notes.append(f"{retried:,} retried")

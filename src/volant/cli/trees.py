@@ -38,6 +38,7 @@ _SINGLE = {
     ActionPhase.SUCCEEDED: 0,
 }
 """So many of equal siblings have lines of their own; the others are folded."""
+_FAILED = (ActionPhase.FAILED, ActionPhase.TIMED_OUT)
 _FEW = 3
 """As many equal siblings need no fold."""
 _MOST_LINES = 100
@@ -53,10 +54,10 @@ class Line(NamedTuple):
     """One, or those that are folded, the most interesting first; none for a count."""
     below: int = 0
     """Actions below those that are folded."""
+    failed_below: int = 0
+    """How many of those failed."""
     hidden: int = 0
     """Actions that are not shown, in a count."""
-    phases: tuple[tuple[ActionPhase, int], ...] = ()
-    """Of those that are not shown."""
 
     @property
     def is_fold(self) -> bool:
@@ -65,7 +66,7 @@ class Line(NamedTuple):
 
 
 class _Node:
-    __slots__ = ("action", "children", "rank", "size")
+    __slots__ = ("action", "children", "failed", "rank", "size")
 
     def __init__(self, action: ActionSummary) -> None:
         self.action = action
@@ -73,6 +74,8 @@ class _Node:
         self.rank = _RANK[action.phase]
         """Of the most interesting in the tree below it."""
         self.size = 1
+        self.failed = int(self.rank <= _RANK[ActionPhase.TIMED_OUT])
+        """Actions of the tree below it that failed, with itself."""
 
 
 def tree_lines(actions: Sequence[ActionSummary], *, full: bool = False) -> list[Line]:
@@ -101,6 +104,7 @@ def _grow(actions: Sequence[ActionSummary]) -> list[_Node]:
         if parent is not None:
             parent.rank = min(parent.rank, node.rank)
             parent.size += node.size
+            parent.failed += node.failed
     return roots
 
 
@@ -129,7 +133,8 @@ def _entries(
             yield Line(depth, here, (group[0].action,)), group[0].children
         else:
             below = sum(node.size for node in group) - len(group)
-            yield Line(depth, here, tuple(node.action for node in group), below), []
+            failed = sum(node.failed - (node.action.phase in _FAILED) for node in group)
+            yield Line(depth, here, tuple(node.action for node in group), below, failed), []
 
 
 def _groups(siblings: list[_Node], *, full: bool) -> list[list[_Node]]:

@@ -20,7 +20,7 @@ from volant.model.ids import RunId
 from volant.model.phases import ActionPhase
 
 _PAGE = 1000
-_FIRST = 10_000
+_FIRST = 20_000
 """So many actions, the first ones, are read unless all are wanted."""
 _NOTABLE = 500
 """So many more of each phase but success."""
