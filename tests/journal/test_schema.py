@@ -167,6 +167,7 @@ INDEXES = {
     "count_actions": "COVERING INDEX actions_by_phase (run_number=?)",
     "attempts": "PRIMARY KEY (action_key=?)",
     "changes": "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    "last_change": "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
     "actions_by_prefix": "COVERING INDEX actions_by_id (run_number=? AND action>? AND action<?)",
     "spec": "sqlite_autoindex_specs_1 (spec=?)",
     "specs_by_use": "specs_by_use (used_at<?)",

@@ -1,6 +1,7 @@
 """`volant delete run NAME...`."""
 
 import sys
+from functools import partial
 
 import click
 
@@ -36,7 +37,7 @@ def delete_run(names: tuple[str, ...], yes: bool, output: str) -> int:
             click.echo("nothing was deleted", err=True)
             return EXIT_FAILED
     for run in runs:
-        drive(lambda run=run: _delete(run), name="volant delete run")
+        drive(partial(_delete, run), name="volant delete run")
         click.echo(f"deleted run {run}", err=True)
     if output == "json":
         print_json([{"run": run, "action": None, "done": True} for run in runs])

@@ -4,7 +4,8 @@ Instants are ISO 8601 in UTC, durations are seconds, sizes are bytes, CPU is in 
 counted from 1, as in all that people see. Phases are the names of `ActionPhase`. What is not known is null.
 
 =================================  ====================================================================
-`run`, `attach`, `rerun`           `RunShape`, with `outputs` or `error`
+`run`, `attach`, `resume`,         `RunShape`, with `outputs` or `error`
+`rerun`
 `run --detach`, `rerun --detach`   `RunShape`
 `get runs`                         a list of `RunShape`
 `get run`                          `RunTreeShape`

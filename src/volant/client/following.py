@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,14 +71,16 @@ async def _names(
     found: list[tuple[ActionId, str]] = []
     after = 0
     while len(found) < len(wanted):
-        page = await connection.ask(
-            lambda number, after=after: ListSummaries(request=number, run=run, after=after, limit=_PAGE), SummaryList
-        )
+        page = await connection.ask(partial(_page, run, after), SummaryList)
         found += [(each.action, each.short_name) for each in page.actions if each.action in wanted]
         if page.position == after:
             break
         after = page.position
     return found
+
+
+def _page(run: RunId, after: int, number: int) -> ListSummaries:
+    return ListSummaries(request=number, run=run, after=after, limit=_PAGE)
 
 
 class _Followed:

@@ -1,6 +1,7 @@
 """Lists that are read page by page, from sync and from async code."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from volant.client.driving import drive
@@ -30,7 +31,7 @@ class Pages(Generic[T]):
         cursor, left = self._first, self._limit
         while cursor is not None and (left is None or left > 0):
             size = _PAGE if left is None else min(left, _PAGE)
-            found, cursor = drive(lambda cursor=cursor, size=size: self._fetch(cursor, size), name=name)
+            found, cursor = drive(partial(self._fetch, cursor, size), name=name)
             left = None if left is None else left - len(found)
             yield from found
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
@@ -78,17 +79,16 @@ async def _read(
     after = 0
     while limit is None or len(found) < limit:
         size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-        page = await connection.ask(
-            lambda number, after=after, size=size: ListSummaries(
-                request=number, run=run, phases=phases, after=after, limit=size
-            ),
-            SummaryList,
-        )
+        page = await connection.ask(partial(_page, run, phases, after, size), SummaryList)
         found += page.actions
         if len(page.actions) < size:
             break
         after = page.position
     return found
+
+
+def _page(run: RunId, phases: tuple[ActionPhase, ...], after: int, size: int, number: int) -> ListSummaries:
+    return ListSummaries(request=number, run=run, phases=phases, after=after, limit=size)
 
 
 def _print_head(details: RunDetails) -> None:

@@ -26,6 +26,10 @@ from volant.model.control_protocol import (
 )
 
 
+_WORKERS = ("PROCESS", "RUN", "TASK", "ACTION", "ATTEMPT", "PHASE", "FOR", "CPU", "MEMORY", "")
+_ZYGOTES = ("ZYGOTE", "ENVIRONMENT", "FORKS", "MEMORY")
+
+
 @click.command("workers", cls=Command)
 @output_option
 def command(output: str) -> None:
@@ -45,13 +49,11 @@ def command(output: str) -> None:
         click.echo(f"nothing works for {program.settings().home}", err=True)
         return
     if workers:
-        header = ("PROCESS", "RUN", "TASK", "ACTION", "ATTEMPT", "PHASE", "FOR", "CPU", "MEMORY", "")
-        print_table(header, [_worker_row(each) for each in workers], cuts=(9, 1, 2), drops=(9, 4, 3))
+        print_table(_WORKERS, [_worker_row(each) for each in workers], cuts=(9, 1, 2), drops=(9, 4, 3))
     if zygotes:
         if workers:
             click.echo()
-        header = ("ZYGOTE", "ENVIRONMENT", "FORKS", "MEMORY")
-        print_table(header, [_zygote_row(each) for each in zygotes], cuts=(1,))
+        print_table(_ZYGOTES, [_zygote_row(each) for each in zygotes], cuts=(1,))
 
 
 async def _look() -> tuple[tuple[WorkerStatus, ...], tuple[ZygoteStatus, ...]]:
