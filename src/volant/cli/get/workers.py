@@ -25,7 +25,6 @@ from volant.model.control_protocol import (
     ZygoteStatus,
 )
 
-
 _WORKERS = ("PROCESS", "RUN", "TASK", "ACTION", "ATTEMPT", "PHASE", "FOR", "CPU", "MEMORY", "")
 _ZYGOTES = ("ZYGOTE", "ENVIRONMENT", "FORKS", "MEMORY")
 
