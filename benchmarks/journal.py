@@ -25,16 +25,23 @@ from typing import NamedTuple
 
 import msgspec
 
+from volant.decide.placement import Capacity
+from volant.engine.engine import Engine
+from volant.engine.lookups import Lookups
 from volant.journal.rows import ActionBytes, action_row
 from volant.journal.sqlite import SqliteJournal
 from volant.journal.sqlite.opening import CHECKPOINT_PAGES
 from volant.journal.sqlite.thread import LoopThread
-from volant.model.ids import RunId
+from volant.kit.clock import LoopClock
+from volant.model.control_protocol import GetAction, ListRuns, ListSummaries, ListTasks
+from volant.model.errors import VolantError
+from volant.model.ids import RunId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
-from volant.model.records import Batch, Change, ChangeKind
+from volant.model.records import Batch, Change, ChangeKind, SpecRecord
 from volant.ports.journal import RunFilter
 from volant.testing.journal import START, action_id, sample_action, sample_attempt, sample_change, sample_run
+from volant.testing.scripted_launcher import scripted_spec
 
 _replace = msgspec.structs.replace
 
@@ -354,6 +361,10 @@ async def questions(place: Path, history: int) -> None:
             receipts = [journal.commit(batch) for batches in lives for batch in batches]
             await receipts[-1]
         await journal.commit(Batch(runs=(_replace(run, phase=ActionPhase.SUCCEEDED),)))
+    body = msgspec.msgpack.encode(scripted_spec("main"))
+    uses = [START + timedelta(seconds=each) for each in range(_SPECS)]
+    specs = [SpecRecord(spec=SpecDigest(f"{each:064x}"), body=body, used_at=at) for each, at in enumerate(uses)]
+    await journal.commit(Batch(specs=tuple(specs)))
     print(f"  wrote {sum(sizes)} actions in {time.perf_counter() - started:.0f} s")
     long, short, middle = RunId("run-00000"), RunId("run-00001"), sizes[0] // 2
     asked: dict[str, Callable[[], Awaitable[object]]] = {
@@ -377,17 +388,63 @@ async def questions(place: Path, history: int) -> None:
         "count of a short run": lambda: journal.count_actions(short),
         "100 changes": lambda: journal.changes(long, after=middle, limit=100),
     }
+    asked |= commands(journal, long)
     for name, ask in asked.items():
         waits: list[float] = []
-        for _ in range(20):
+        for _ in range(40):
             began = time.perf_counter()
             await ask()
             waits.append(time.perf_counter() - began)
-        print(f"  {name:32} p50 {statistics.median(waits) * 1e3:7.2f} ms, worst {max(waits) * 1e3:7.2f} ms")
+        p50, p95 = statistics.median(waits) * 1e3, statistics.quantiles(waits, n=20)[-1] * 1e3
+        print(f"  {name:36} p50 {p50:7.2f} ms, p95 {p95:7.2f} ms, worst {max(waits) * 1e3:7.2f} ms")
     began = time.perf_counter()
     await journal.delete_run(long)
     print(f"  deleting the long run took {time.perf_counter() - began:.1f} s")
     await journal.close()
+
+
+def commands(journal: SqliteJournal, run: RunId) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What the commands ask the engine, its answers encoded."""
+    engine = Engine(
+        journal=journal,
+        clock=LoopClock(),
+        capacity=Capacity(cpu=2000, memory=0),
+        host="here",
+        log_folder=lambda run: f"logs/{run}",
+        on_committed=lambda _run, _changes: None,
+        on_broken=lambda _error: None,
+    )
+    lookups = Lookups(journal, engine)
+    encode = msgspec.msgpack.Encoder().encode
+
+    async def answered(question: Awaitable[object]) -> object:
+        return encode(await question)
+
+    async def refused(question: Awaitable[object]) -> object:
+        try:
+            return await question
+        except VolantError as error:
+            return error
+
+    failed = (ActionPhase.FAILED,)
+    return {
+        "get runs": lambda: answered(lookups.runs(ListRuns(request=1, limit=20))),
+        "get runs: a page of 500": lambda: answered(lookups.runs(ListRuns(request=1, limit=500))),
+        "get run: its details": lambda: answered(lookups.details(1, run)),
+        "get run: a page of 1000 actions": lambda: answered(
+            lookups.summaries(ListSummaries(request=1, run=run, after=1000, limit=1000))
+        ),
+        "get run: failed ones": lambda: answered(
+            lookups.summaries(ListSummaries(request=1, run=run, phases=failed, limit=500))
+        ),
+        "get run: an unknown name": lambda: refused(lookups.details(1, "rnu-00000")),
+        "get action: by id": lambda: answered(lookups.action(GetAction(request=1, run=run, action=action_id(9)[:12]))),
+        "get action: an unknown name": lambda: refused(lookups.action(GetAction(request=1, run=run, action="dealys"))),
+        f"get environments, {_SPECS:,} specs": lambda: answered(lookups.tasks(ListTasks(request=1, limit=4000))),
+    }
+
+
+_SPECS = 2000
 
 
 def main() -> None:

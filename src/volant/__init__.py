@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from volant import errors as errors
+    from volant import remote as remote
     from volant.api.initializing import init as init
     from volant.api.initializing import init_from_config as init_from_config
     from volant.api.resuming import resume as resume
@@ -105,7 +106,7 @@ _HOMES = {
 }
 """The module that owns each public name."""
 
-_DOORS = frozenset({"errors"})
+_DOORS = frozenset({"errors", "remote"})
 """Modules that are there after a bare `import volant`."""
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from volant.bundle.archive import Archive, installed, make_archive
+from volant.bundle.archive import Archive, archived_files, installed, make_archive
 from volant.bundle.loading import load_file_as_module, load_main
 
 
@@ -33,6 +33,13 @@ def archived(folder: Path, **files: str) -> bytes:
         path.write_text(text)
         found.append((name, str(path)))
     return make_archive(found)
+
+
+def test_an_archive_names_what_it_holds(tmp_path: Path) -> None:
+    files = [("a", str(tmp_path / "a.py")), ("b", str(tmp_path / "b.py"))]
+    for _, path in files:
+        Path(path).write_text("x = 1")
+    assert archived_files(make_archive(files)) == files
 
 
 def test_files_that_are_what_they_were_are_loaded_from_their_places(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.worlds import Peer, World, play, submission
-from volant.engine import service
+from volant.engine import ending, service
 from volant.model.control_protocol import (
     AbortRun,
     Done,
@@ -369,7 +369,7 @@ def test_an_engine_that_was_told_to_stop_takes_no_more_runs(tmp_path: Path) -> N
 def test_an_engine_that_was_told_to_stop_does_not_wait_for_a_client_that_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "_ABORTING", 0.01)
+    monkeypatch.setattr(ending, "_ABORTING", 0.01)
 
     async def scenario(world: World) -> None:
         blocked, other = await Peer.connect(world), await Peer.connect(world)

@@ -35,6 +35,11 @@ def make_archive(files: Iterable[tuple[str, str]]) -> bytes:
     return msgspec.msgpack.encode(found)
 
 
+def archived_files(data: bytes) -> list[tuple[str, str]]:
+    """(module, path) of what an archive holds: made into an archive again, they are as they are now."""
+    return [(file.module, file.path) for file in msgspec.msgpack.decode(data, type=list[ArchivedFile])]
+
+
 class Archive(importlib.abc.MetaPathFinder):
     """An archive in a worker: knows which files are not what they were."""
 

@@ -10,7 +10,7 @@ from volant.client.starting import EngineStart, ensure_engine
 from volant.model.errors import VolantError
 from volant.settings.loading import engine_environ, load_settings
 
-_NEED_AN_ENGINE = frozenset({"run", "attach", "resume", "abort", "get"})
+_NEED_AN_ENGINE = frozenset({"run", "attach", "resume", "abort", "get", "rerun", "logs", "delete"})
 _NEEDS_NONE = ("get", "settings")
 _HELP = frozenset({"--help", "-h"})
 

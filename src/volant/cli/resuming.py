@@ -1,21 +1,21 @@
 """`volant resume NAME`: go on with a run whose engine died."""
 
 import click
-from rich_click import RichCommand
 
 from volant.api.program import program
 from volant.api.resuming import interrupted_runs, resume
-from volant.cli.showing import print_json, print_result, run_as_json, show_failure
+from volant.cli.commands import Command
+from volant.cli.get.options import output_option
+from volant.cli.results import show_end
 from volant.client.driving import drive
-from volant.model.errors import NotSupportedError, VolantError
-from volant.model.phases import ActionPhase
+from volant.model.errors import VolantError
 
 
-@click.command("resume", cls=RichCommand)
+@click.command("resume", cls=Command)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Every run of the home that was interrupted.")
 @click.option("--detach", is_flag=True, help="Return as soon as the run goes on.")
-@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@output_option
 def command(names: tuple[str, ...], everything: bool, detach: bool, output: str) -> int:
     """Go on with runs whose engine died.
 
@@ -48,15 +48,4 @@ def _detached(name: str) -> int:
 def _to_end(name: str, output: str) -> int:
     run = resume(name, wait=False)
     run.wait()
-    if run.phase is not ActionPhase.SUCCEEDED:
-        if output == "json":
-            print_json(run_as_json(run.record))
-        return show_failure(run)
-    try:
-        if output == "json":
-            print_json(run_as_json(run.record, run.outputs().as_dict()))
-        else:
-            print_result(run.result())
-    except NotSupportedError as error:
-        click.echo(f"the result is not shown: {error}", err=True)
-    return 0
+    return show_end(run, as_data=output == "json")

@@ -16,7 +16,8 @@ from volant.authoring.task import Task
 from volant.cli.failing import EXIT_FAILED, say_error
 from volant.cli.finding import FileFailed, choose_task, load_tasks
 from volant.cli.parameters import given_arguments, options_of, spelt
-from volant.cli.showing import print_json, print_result, run_as_json, show_failure
+from volant.cli.shapes import run_as_json
+from volant.cli.showing import print_json, print_result, show_failure
 from volant.client.driving import drive
 from volant.client.reporting import Silent
 from volant.model.phases import ActionPhase

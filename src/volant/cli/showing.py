@@ -10,9 +10,10 @@ import msgspec
 from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, say_error
 from volant.client.lines import format_seconds
 from volant.client.runs import RunHandle
+from volant.model.control_protocol import ActionSummary
 from volant.model.failures import FailureKind
 from volant.model.phases import ActionPhase
-from volant.model.records import RunRecord
+from volant.model.records import ActionRecord
 from volant.settings.tree import Mode
 
 _WIDTH = 100
@@ -29,32 +30,6 @@ def print_result(value: object) -> None:
 def print_json(value: object) -> None:
     """A value as JSON; what JSON does not know is written as its text."""
     click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_as_text), indent=2).decode())
-
-
-def run_as_json(run: RunRecord, outputs: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A run for programs."""
-    shown: dict[str, Any] = {
-        "run": run.run,
-        "task": run.task,
-        "phase": run.phase.value,
-        "mode": run.mode,
-        "created_at": run.created_at,
-        "ended_at": run.ended_at,
-        "labels": run.labels,
-    }
-    if outputs is not None:
-        shown["outputs"] = outputs
-    if run.failure is not None:
-        failure = run.failure
-        shown["error"] = {
-            "kind": failure.kind.value,
-            "code": failure.code,
-            "message": failure.message,
-            "task": failure.task,
-            "attempts": failure.attempts,
-            "traceback": failure.traceback,
-        }
-    return shown
 
 
 def show_failure(handle: RunHandle[Any]) -> int:
@@ -98,6 +73,13 @@ def duration_of(started: datetime | None, ended: datetime | None) -> str:
     if started is None:
         return ""
     return format_seconds(((ended or datetime.now(UTC)) - started).total_seconds())
+
+
+def action_duration(action: ActionSummary | ActionRecord) -> str:
+    """How long the newest attempt of an action took, or has taken; nothing while the next one waits."""
+    if not action.phase.is_final and action.phase is not ActionPhase.RUNNING:
+        return ""
+    return duration_of(action.started_at, action.ended_at)
 
 
 def local_time(when: datetime) -> str:

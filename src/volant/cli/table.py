@@ -1,8 +1,8 @@
 """The table of commands. A command's module is imported when the command is asked for, and not for `--help`."""
 
 import importlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import click
 from rich_click import RichCommand, RichGroup
@@ -25,8 +25,11 @@ COMMANDS = {
     "run": Entry("volant.cli.running", "Run a task of a Python file and wait for its result."),
     "attach": Entry("volant.cli.attaching", "Watch a run that is under way."),
     "resume": Entry("volant.cli.resuming", "Go on with runs whose engine died."),
-    "abort": Entry("volant.cli.aborting", "Abort a run."),
-    "get": Entry("volant.cli.getting", "List runs, or show one."),
+    "abort": Entry("volant.cli.aborting", "Abort a run, or one action of it."),
+    "rerun": Entry("volant.cli.rerunning", "Run the task of a run again, with the same inputs."),
+    "get": Entry("volant.cli.getting", "List runs, actions, workers, environments, or show one."),
+    "logs": Entry("volant.cli.get.logs", "Print what a run or an action wrote."),
+    "delete": Entry("volant.cli.deleting", "Forget runs that have ended."),
     "engine": Entry("volant.cli.engine", "Look at the engine of the home, start or stop it."),
     "doctor": Entry("volant.cli.doctor", "Show what this machine offers."),
     "init": Entry("volant.cli.initializing", "Write a small project to begin with."),
@@ -38,12 +41,16 @@ COMMANDS = {
 class TableGroup(RichGroup):
     """A group whose commands are imported when they are invoked."""
 
+    entries: ClassVar[Mapping[str, Entry]] = COMMANDS
+    kind = "command"
+    """What one that there is not is called."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """What stands for a command in the list; the command itself where its parameters are wanted."""
-        entry = COMMANDS.get(cmd_name)
+        entry = self.entries.get(cmd_name)
         if entry is None:
             return None
         if ctx.resilient_parsing:
@@ -53,9 +60,9 @@ class TableGroup(RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        entry = COMMANDS.get(args[0])
+        entry = self.entries.get(args[0])
         if entry is None:
-            ctx.fail(f"there is no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}")
+            ctx.fail(f"there is no {self.kind} {args[0]!r}{did_you_mean(args[0], self.entries)}")
         return args[0], _load(entry), args[1:]
 
 

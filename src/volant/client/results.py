@@ -1,6 +1,5 @@
 """From what the engine keeps of a run's end to the value or the exception of the user's."""
 
-from pathlib import Path
 from typing import Any, assert_never
 
 import msgspec
@@ -9,7 +8,7 @@ from volant.authoring.loading import load_task
 from volant.authoring.task import Task
 from volant.client.outputs import Outputs
 from volant.model.control_protocol import ActionDetails, RunDetails
-from volant.model.errors import NotSupportedError, RunAbortedError, RuntimeSystemError, VolantError
+from volant.model.errors import NotSupportedError, RunAbortedError, RuntimeSystemError
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import RunId
 from volant.model.payloads import Blob, Inline, Payload
@@ -56,10 +55,25 @@ def value_of(run: RunId, outcome: Outcome | None, task: Task[..., Any], blobs: B
         RuntimeSystemError: the run has no outputs.
         BlobError: they are kept in the blob store, which does not have them.
     """
+    return task.interface.decode_output(encoded_value_of(run, outcome, blobs))
+
+
+def encoded_value_of(run: RunId, outcome: Outcome | None, blobs: Blobs) -> bytes:
+    """The stored bytes of what the root task returned.
+
+    Raises:
+        RuntimeSystemError: the run has no outputs.
+        BlobError: they are kept in the blob store, which does not have them.
+    """
     if not isinstance(outcome, Succeeded):
         msg = f"run {run!r} has ended without outputs"
         raise RuntimeSystemError(msg)
-    return task.interface.decode_output(fetch(outcome.outputs, blobs))
+    return fetch(outcome.outputs, blobs)
+
+
+def inputs_of(details: ActionDetails, task: Task[..., Any], blobs: Blobs) -> dict[str, Any]:
+    """The arguments of an action by name, without defaults that were left to the function."""
+    return task.interface.decode_arguments(fetch(details.action.inputs, blobs))
 
 
 def outputs_of(value: Any, task: Task[..., Any]) -> Outputs:
@@ -80,7 +94,7 @@ def fetch(payload: Payload, blobs: Blobs) -> bytes:
 
 
 def find_task(details: ActionDetails, run: RunId) -> Task[..., Any]:
-    """The task of a run that this program did not submit: its return type says how its outputs are read.
+    """The task of an action that this program did not submit: its annotations say how its values are read.
 
     Raises:
         NotSupportedError: the task cannot be imported here.
@@ -88,18 +102,8 @@ def find_task(details: ActionDetails, run: RunId) -> Task[..., Any]:
     loader = msgspec.msgpack.decode(details.spec_body, type=ActionSpec).loader
     try:
         return load_task(loader)
-    except (ImportError, AttributeError, VolantError) as error:
-        msg = f"the outputs of run {run!r} are of task {details.action.task!r}, which cannot be loaded here: {error}"
-        raise NotSupportedError(msg, hint="run this where the module that defines the task can be imported") from error
-
-
-def read_log(home: Path, details: ActionDetails, attempt: int | None) -> str:
-    """What an attempt wrote, the newest one by default; empty when it wrote nothing or has not begun."""
-    for record in sorted(details.attempts, key=lambda each: each.attempt, reverse=True):
-        if record.log is None or (attempt is not None and record.attempt != attempt):
-            continue
-        try:
-            return (home / record.log).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return ""
-    return ""
+    except (Exception, SystemExit) as error:  # the user's module is imported: whatever it raises, it is not there
+        why = f"{type(error).__name__}: {error}"
+        msg = f"the values of run {run!r} are of task {details.action.task!r}, which cannot be loaded here: {why}"
+        hint = f"run this where the module of the task can be imported, or see 'volant get io {run}'"
+        raise NotSupportedError(msg, hint=hint) from error

@@ -7,9 +7,18 @@ from typing import Any, Generic, TypeVar
 from volant.authoring.task import Task
 from volant.client.client import Client
 from volant.client.driving import both, both_when, drive
+from volant.client.logs import read_log
 from volant.client.outputs import Outputs
 from volant.client.reporting import Reporter
-from volant.client.results import error_of, find_task, outcome_of_details, outputs_of, read_log, value_of
+from volant.client.results import (
+    encoded_value_of,
+    error_of,
+    find_task,
+    inputs_of,
+    outcome_of_details,
+    outputs_of,
+    value_of,
+)
 from volant.client.watching import RunEnd, abort_run, abort_when_left, watch_to_end
 from volant.kit.homes import logs_path
 from volant.model.control_protocol import ActionDetails, ActionList, GetAction, GetRun, ListActions, RunDetails
@@ -109,6 +118,26 @@ class RunHandle(Generic[R]):
         value: R = await self._value()
         return value
 
+    @both_when(_has_ended)
+    async def encoded_result(self) -> bytes:
+        """The stored bytes of what the root task returned; they can be read where the task cannot be imported.
+
+        Raises:
+            TaskError: as `outputs`.
+        """
+        end = await self._ended()
+        return encoded_value_of(end.run.run, end.outcome, self._client.blobs)
+
+    @both
+    async def inputs(self) -> dict[str, Any]:
+        """The arguments of the root task by name, without defaults that were left to the function.
+
+        Raises:
+            NotSupportedError: the task cannot be imported here.
+        """
+        details = await self._action(self._record.root)
+        return inputs_of(details, await self._known_task(), self._client.blobs)
+
     @both
     async def abort(self, reason: str = "aborted by the user") -> None:
         """Abort the run; done when that is committed and its processes are gone. Nothing happens to one that ended."""
@@ -171,11 +200,15 @@ class RunHandle(Generic[R]):
         """Whether everything about its end is known here: nobody needs to be asked."""
         return self._end is not None and self._task is not None
 
-    async def _value(self) -> Any:
+    async def _ended(self) -> RunEnd:
         if self._end is None and self._record.phase.is_final:
             await self._refresh()
         end = await self._wait(self._client.new_reporter(Mode(self._record.mode)), abort_if_left=True)
         self.raise_failure()
+        return end
+
+    async def _value(self) -> Any:
+        end = await self._ended()
         return value_of(end.run.run, end.outcome, await self._known_task(), self._client.blobs)
 
     async def _known_task(self) -> Task[..., Any]:

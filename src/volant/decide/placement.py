@@ -14,6 +14,7 @@ import heapq
 import msgspec
 
 from volant.model.ids import AttemptKey, RunId
+from volant.model.waits import Lack, Scarce
 
 LOOKAHEAD = 64
 """How many queued attempts behind one that does not fit are looked at, per run."""
@@ -99,6 +100,25 @@ class Placement:
     def working(self) -> list[AttemptKey]:
         """Holders that have not lent their CPU."""
         return [key for key, holder in self._holders.items() if not holder.lent]
+
+    def line(self, run: RunId) -> list[tuple[AttemptKey, Request]]:
+        """Who of a run waits for what, first come first."""
+        waiting = sorted(self._queues.get(run, ()))
+        return [(entry.key, entry.request) for _, _, entry in waiting if not entry.withdrawn]
+
+    def lacks(self, request: Request) -> tuple[Lack, ...]:
+        """What is not free of a request now; nothing if it fits."""
+        capacity = self.capacity
+        asked = (
+            (Scarce.CPU, request.cpu, capacity.cpu - self.cpu_used),
+            (Scarce.MEMORY, request.memory, capacity.memory - self.memory_used),
+            (Scarce.GPU, request.gpus, capacity.gpus - self.gpus_used),
+            (Scarce.PROCESSES, 1, capacity.processes - self.processes),
+        )
+        found = [Lack(what=what, wanted=wanted, free=max(free, 0)) for what, wanted, free in asked if 0 < wanted > free]
+        if not found and not self._fits(request):
+            found.append(Lack(what=Scarce.MACHINE, wanted=1, free=0))
+        return tuple(found)
 
     def enqueue(self, key: AttemptKey, *, run: RunId, depth: int, request: Request) -> None:
         """Put an attempt in line."""

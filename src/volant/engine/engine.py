@@ -7,7 +7,7 @@ changed to the journal as one batch (`commits`). What has to be told waits for t
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -26,9 +26,10 @@ from volant.decide.commands import (
     WakeAt,
     Withdraw,
 )
-from volant.decide.live import LiveAction, Stage
+from volant.decide.live import LiveAction, LiveAttempt, Stage
 from volant.decide.placement import Admission, Capacity, Placement
 from volant.decide.run_machine import RunMachine
+from volant.decide.waiting import why_waiting
 from volant.engine.commits import Commits, Listener
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.engine.observing import CpuObserver
@@ -43,6 +44,7 @@ from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.records import RunRecord, SpecRecord
+from volant.model.waits import Wait
 from volant.model.worker_protocol import (
     AttemptFinished,
     CallRefused,
@@ -226,6 +228,24 @@ class Engine:
         else:
             await self._commits.until_ended(run, action)
 
+    def why_waiting(self, run: RunId, actions: Iterable[ActionId]) -> dict[ActionId, Wait]:
+        """What these actions of a run wait for; those that work, have ended or are not here are absent."""
+        live = self.runs.get(run)
+        if live is None:
+            return {}
+        found = [action for name in actions if (action := live.machine.actions.get(name)) is not None]
+        keys = {each.id: key for each in found if (key := self._waiting_actions.get((run, each.id))) is not None}
+        return why_waiting(run, found, self.placement, keys)
+
+    def attempts(self) -> list[tuple[RunId, LiveAction, LiveAttempt]]:
+        """Attempts whose processes are not gone."""
+        found: list[tuple[RunId, LiveAction, LiveAttempt]] = []
+        for key, live in self._attempts.items():
+            action = live.machine.keys.get(key)
+            if action is not None and action.attempt is not None:
+                found.append((live.run, action, action.attempt))
+        return found
+
     @property
     def is_idle(self) -> bool:
         """Whether no run is live."""
@@ -402,7 +422,7 @@ class Engine:
         if known is not None:
             return known
         known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
-        self._commits.add_spec(SpecRecord(spec=digest, body=body))
+        self._commits.add_spec(SpecRecord(spec=digest, body=body, used_at=self._clock.now()))
         return known
 
     def _warn_of_no_effect(self, live: LiveRun, known: KnownSpec) -> None:

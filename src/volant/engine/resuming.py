@@ -12,12 +12,12 @@ from volant.model.ids import ActionId, SpecDigest
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, RunRecord
 from volant.model.specs import ActionSpec
+from volant.model.submissions import decode_submission
 from volant.ports.journal import Journal
 
 _PAGE = 1000
 _UNFINISHED = tuple(phase for phase in ActionPhase if not phase.is_final)
 _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
-_decode_options = msgspec.msgpack.Decoder(tuple[RunOptions, CodeSource]).decode
 
 
 class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ async def read_interrupted(journal: Journal, record: RunRecord) -> Interrupted:
     parents = await _ended_parents(journal, record, unfinished)
     specs = {action.spec for action in (root, *unfinished, *parents)}
     bodies = {spec: await _body(journal, record, spec) for spec in specs}
-    options, code = _decode_options(record.options)
+    options, code = decode_submission(record.options)
     return Interrupted(
         record=record,
         options=options,

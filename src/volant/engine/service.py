@@ -2,19 +2,17 @@
 
 import asyncio
 import logging
-import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import assert_never
 
 import msgspec
 
-from volant.engine.engine import Engine, Inputs, Submission
-from volant.engine.interrupted import abort_interrupted
+from volant.engine.ending import Endings
+from volant.engine.engine import Engine
 from volant.engine.lookups import Lookups
-from volant.engine.naming import checked_run_name, new_run_name
 from volant.engine.resuming import read_interrupted
+from volant.engine.submitting import Submissions
 from volant.engine.watching import Watcher
 from volant.kit.clock import Clock
 from volant.kit.framing import MAX_FRAME, FrameError, FrameReader, frame
@@ -23,6 +21,7 @@ from volant.model.control_protocol import (
     CONTROL_PROTOCOL_VERSION,
     AbortRun,
     ClientToEngine,
+    DeleteRun,
     Done,
     EngineStatus,
     EngineToClient,
@@ -33,11 +32,13 @@ from volant.model.control_protocol import (
     Hello,
     ListActions,
     ListRuns,
+    ListSummaries,
+    ListTasks,
+    ListWorkers,
     Refused,
     ResumeRun,
     RunAccepted,
     RunEvents,
-    RunOptions,
     StopEngine,
     SubmitRun,
     ToInline,
@@ -45,16 +46,10 @@ from volant.model.control_protocol import (
     WatchRun,
     Welcome,
 )
-from volant.model.errors import (
-    ActionNotFoundError,
-    EngineError,
-    RunNameTakenError,
-    VolantError,
-)
-from volant.model.ids import ActionId, RunId
-from volant.model.phases import ActionPhase
+from volant.model.errors import EngineError, VolantError
+from volant.model.ids import RunId
 from volant.model.records import Change, RunRecord
-from volant.model.worker_protocol import EngineToWorker, Outcome, RunContext, WorkerToEngine
+from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
 from volant.ports.journal import Journal
 from volant.ports.launcher import Launcher
 
@@ -68,10 +63,14 @@ Request = (
     | WatchRun
     | Unwatch
     | AbortRun
+    | DeleteRun
     | GetRun
     | ListRuns
     | ListActions
+    | ListSummaries
     | GetAction
+    | ListTasks
+    | ListWorkers
     | GetStatus
     | StopEngine
 )
@@ -79,8 +78,6 @@ _LARGEST_HELLO = 64 * 1024
 """Bytes of the first frame."""
 _UNGREETED = 10.0
 """Seconds that a client has to say who it is; until then it keeps an idle engine from leaving."""
-_ABORTING = 5.0
-"""Seconds beyond the grace period that aborted runs have to end when the engine was told to stop."""
 _LAST_WORDS = 0.02
 """Seconds between the answer to a request to stop and the end."""
 _MAX_UNREAD = 8 * 1024 * 1024
@@ -124,10 +121,26 @@ class Service:
     def __init__(self, parts: ServiceParts) -> None:
         self.parts = parts
         self.lookups = Lookups(parts.journal, parts.engine)
+        self.submissions = Submissions(
+            engine=parts.engine,
+            journal=parts.journal,
+            clock=parts.clock,
+            engine_name=parts.engine_name,
+            home=parts.home,
+            blobs=parts.blobs,
+        )
+        self._settling = asyncio.Lock()
+        """One at a time goes on with, ends or deletes a run that nobody executes."""
+        self.endings = Endings(
+            engine=parts.engine,
+            journal=parts.journal,
+            lookups=self.lookups,
+            clock=parts.clock,
+            settling=self._settling,
+            home=parts.home,
+        )
         self.clients: set[Client] = set()
         self._watchers: dict[RunId, set[Watcher]] = {}
-        self._settling = asyncio.Lock()
-        """One at a time goes on with, or ends, a run that nobody executes."""
         self._has_told_interrupted = False
 
     def accept(self) -> "Client":
@@ -184,21 +197,9 @@ class Service:
             options = msgspec.structs.replace(interrupted.options, mode="local")
             record = msgspec.structs.replace(record, owner=parts.engine_name, mode=options.mode)
             interrupted = msgspec.structs.replace(interrupted, record=record, options=options)
-            context = self.context(run, record.created_at, options)
+            context = self.submissions.context(run, record.created_at, options)
             await parts.engine.resume(interrupted, parts.local, context=context, environ=environ)
             return record
-
-    def context(self, run: RunId, created_at: datetime, options: RunOptions) -> RunContext:
-        """What every attempt of a run is told about it."""
-        return RunContext(
-            run=run,
-            mode=options.mode,
-            created_at=created_at,
-            raw_data_path=options.raw_data_path or f"{self.parts.home}/raw/{run}",
-            custom_context=options.custom_context,
-            home=self.parts.home,
-            blobs=self.parts.blobs,
-        )
 
     async def news_of_interrupted(self) -> tuple[RunId, ...]:
         """Runs that nobody executes, the first time that this is asked; nothing later."""
@@ -207,13 +208,6 @@ class Service:
         self._has_told_interrupted = True
         unfinished = await self.parts.journal.unfinished_runs()
         return tuple(record.run for record in unfinished if record.run not in self.parts.engine.runs)
-
-    async def end_interrupted(self, run: RunId, reason: str) -> None:
-        """Abort a run that this engine does not execute, if it has not ended."""
-        async with self._settling:
-            record = await self.lookups.run(run)
-            if not record.phase.is_final and run not in self.parts.engine.runs:
-                await abort_interrupted(self.parts.journal, record, reason, self.parts.clock.now())
 
 
 class Client(asyncio.Protocol):
@@ -384,8 +378,12 @@ class Client(asyncio.Protocol):
             case Unwatch(request=request, run=run):
                 self._unwatch(run)
                 return Done(request=request)
-            case AbortRun():
-                return await self._abort(message)
+            case AbortRun(request=request):
+                await self._service.endings.abort(message)
+                return Done(request=request)
+            case DeleteRun(request=request):
+                await self._service.endings.delete(message)
+                return Done(request=request)
             case GetRun(request=request, run=name):
                 return await self._service.lookups.details(request, name)
             case ListRuns():
@@ -394,52 +392,28 @@ class Client(asyncio.Protocol):
                 return await self._service.lookups.actions(message)
             case GetAction():
                 return await self._service.lookups.action(message)
+            case ListSummaries():
+                return await self._service.lookups.summaries(message)
+            case ListTasks():
+                return await self._service.lookups.tasks(message)
+            case ListWorkers():
+                return self._service.lookups.workers(message)
             case GetStatus(request=request):
                 return self._parts.status(request)
             case StopEngine(request=request, abort_runs=abort_runs):
-                return await self._stop(request, abort_runs=abort_runs)
+                await self._service.endings.stop(abort_runs=abort_runs)
+                asyncio.get_running_loop().call_later(_LAST_WORDS, self._parts.stop)
+                return Done(request=request)
             case _:
                 assert_never(message)
 
     async def _submit(self, message: SubmitRun) -> RunAccepted:
-        parts = self._parts
-        options = message.options
-        name = checked_run_name(options.name) if options.name else await self._unused_name()
-        # The journal is asked first: nothing may come between looking at the live runs and becoming one.
-        if await parts.journal.run(name) is not None or name in parts.engine.runs:
-            msg = f"a run named '{name}' exists already in this home"
-            raise RunNameTakenError(msg, hint="leave the name out, or delete the other run")
-        now = parts.clock.now()
-        record = RunRecord(
-            run=name,
-            task=msgspec.msgpack.decode(message.spec_body)["task"],
-            root=ActionId(secrets.token_hex(16)),
-            phase=ActionPhase.QUEUED,
-            created_at=now,
-            mode=options.mode,
-            labels=options.labels,
-            annotations=options.annotations,
-            options=_encode([msgspec.to_builtins(options), msgspec.to_builtins(message.code)]),
-            bundle=message.code.digest,
-            owner=parts.engine_name,
-        )
-        submission = Submission(
-            record=record,
-            spec=message.spec,
-            spec_body=message.spec_body,
-            context=self._service.context(name, now, options),
-            code=message.code,
-            options=options,
-            environ=message.environ,
-            inputs=Inputs(payload=message.inputs, digest=message.inputs_digest),
-            warnings=message.warnings,
-        )
-        await parts.engine.submit(submission, self._launcher(name, options.mode))
+        live = await self._service.submissions.submit(message, self._launcher)
         interrupted = await self._service.news_of_interrupted()
         if message.watch:
             # The answer must be the first that the client hears of the run.
-            asyncio.get_running_loop().call_soon(self._watch, name, 0)
-        return RunAccepted(request=message.request, run=record, interrupted=interrupted)
+            asyncio.get_running_loop().call_soon(self._watch, live.run, 0)
+        return RunAccepted(request=message.request, run=live.machine.record, interrupted=interrupted)
 
     def _launcher(self, run: RunId, mode: str) -> Launcher:
         if mode != "inline":
@@ -449,12 +423,6 @@ class Client(asyncio.Protocol):
         live = self._parts.engine.runs
         self._inline_runs = {run, *(other for other in self._inline_runs if other in live)}
         return self._inline.launcher
-
-    async def _unused_name(self) -> RunId:
-        while True:
-            name = new_run_name()
-            if name not in self._parts.engine.runs and await self._parts.journal.run(name) is None:
-                return name
 
     def _watch(self, run: RunId, after: int) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -492,36 +460,3 @@ class Client(asyncio.Protocol):
             # Events have no request that could be refused; whoever loses the connection asks again.
             log.error("run '%s' can no longer be watched: %s", watcher.run, error)
             self.close()
-
-    async def _abort(self, message: AbortRun) -> Done:
-        engine = self._parts.engine
-        record = await self._service.lookups.named(message.run)
-        live = engine.runs.get(record.run)
-        if message.action is not None and live is not None and message.action not in live.machine.actions:
-            msg = f"run '{record.run}' has no live action '{message.action}'"
-            raise ActionNotFoundError(msg)
-        if live is None:
-            await self._service.end_interrupted(record.run, message.reason)
-        else:
-            engine.abort(record.run, message.action, message.reason)
-            await engine.until_ended(record.run, message.action)
-        return Done(request=message.request)
-
-    async def _stop(self, request: int, *, abort_runs: bool) -> Done:
-        engine = self._parts.engine
-        if not engine.is_idle and not abort_runs:
-            names = ", ".join(sorted(engine.runs))
-            msg = f"the engine executes {len(engine.runs)} run(s): {names}"
-            raise EngineError(msg, hint="abort them first, or stop it with --abort-runs")
-        engine.accept_no_more()
-        grace = max((live.options.grace_period for live in engine.runs.values()), default=0.0)
-        for run in list(engine.runs):
-            engine.abort(run, None, "the engine was told to stop")
-        try:
-            async with asyncio.timeout(grace + _ABORTING):
-                await asyncio.gather(*(engine.until_ended(run) for run in list(engine.runs)))
-        except TimeoutError:
-            # Inline, what blocks the client's own thread cannot be ended from here.
-            log.warning("the engine leaves without the end of %s", ", ".join(sorted(engine.runs)))
-        asyncio.get_running_loop().call_later(_LAST_WORDS, self._parts.stop)
-        return Done(request=request)

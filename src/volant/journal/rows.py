@@ -15,7 +15,7 @@ from volant.model.failures import Failure
 from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.payloads import Blob, Inline
 from volant.model.phases import ActionPhase
-from volant.model.records import ActionRecord, AttemptRecord, Change, ChangeKind, RunRecord
+from volant.model.records import ActionRecord, AttemptRecord, Change, ChangeKind, RunRecord, SpecRecord
 
 PHASE_CODES: Mapping[ActionPhase, int] = {
     ActionPhase.QUEUED: 1,
@@ -315,6 +315,17 @@ def change_record(run: RunId, seq: int, blob: bytes) -> Change:
         attempt=body.attempt,
         message=body.message,
     )
+
+
+def spec_row(spec: SpecRecord) -> Row:
+    """Columns `spec, body, used_at`."""
+    return spec.spec, spec.body, microseconds(spec.used_at)
+
+
+def spec_record(row: Row) -> SpecRecord:
+    """The record of a `spec_row`."""
+    spec, body, used_at = row
+    return SpecRecord(spec=SpecDigest(spec), body=body, used_at=instant(used_at))
 
 
 def _optional(at: datetime | None) -> int | None:

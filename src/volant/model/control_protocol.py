@@ -14,9 +14,14 @@ from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Change, RunRecord
+from volant.model.specs import ActionSpec
+from volant.model.waits import Wait
 from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
 
 CONTROL_PROTOCOL_VERSION = 1
+
+_LONGEST_MESSAGE = 400
+"""Characters of a failure that a summary tells."""
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
@@ -131,7 +136,8 @@ class AbortRun(msgspec.Struct, frozen=True, kw_only=True, tag="abort"):
 
     request: int
     run: RunId
-    action: ActionId | None = None
+    action: str | None = None
+    """Named as in `GetAction`."""
     reason: str = "aborted by the user"
 
 
@@ -183,8 +189,10 @@ class ActionList(msgspec.Struct, frozen=True, kw_only=True, tag="action list"):
 
 class GetAction(msgspec.Struct, frozen=True, kw_only=True, tag="get action"):
     request: int
-    run: RunId
+    run: str
+    """A name, or as much of it as is unique."""
     action: str
+    """An id, or as much of it as is unique; or the name of a task that the run called once."""
 
 
 class ActionDetails(msgspec.Struct, frozen=True, kw_only=True, tag="action details"):
@@ -192,6 +200,126 @@ class ActionDetails(msgspec.Struct, frozen=True, kw_only=True, tag="action detai
     action: ActionRecord
     attempts: tuple[AttemptRecord, ...]
     spec_body: bytes
+    wait: Wait | None = None
+    """What it waits for, if this engine executes it."""
+
+
+class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An action without its values: what a tree of many shows."""
+
+    action: ActionId
+    parent: ActionId | None
+    task: str
+    short_name: str
+    phase: ActionPhase
+    group: str | None = None
+    attempts: int = 0
+    created_at: datetime
+    started_at: datetime | None = None
+    """Start of the newest attempt's user code."""
+    ended_at: datetime | None = None
+    code: str = ""
+    """Of its failure."""
+    message: str = ""
+    """The first line of its failure."""
+    wait: Wait | None = None
+    """What it waits for, if this engine executes it."""
+
+    @classmethod
+    def of(cls, action: ActionRecord, wait: Wait | None) -> "ActionSummary":
+        """What is left of a record without its values."""
+        failure = action.failure
+        return cls(
+            action=action.action,
+            parent=action.parent,
+            task=action.task,
+            short_name=action.short_name,
+            phase=action.phase,
+            group=action.group,
+            attempts=action.attempts,
+            created_at=action.created_at,
+            started_at=action.started_at,
+            ended_at=action.ended_at,
+            code="" if failure is None else failure.code,
+            message="" if failure is None else failure.first_line[:_LONGEST_MESSAGE],
+            wait=wait,
+        )
+
+
+class ListSummaries(msgspec.Struct, frozen=True, kw_only=True, tag="list summaries"):
+    """As `ListActions`."""
+
+    request: int
+    run: RunId
+    parent: ActionId | None = None
+    phases: tuple[ActionPhase, ...] = ()
+    after: int = 0
+    limit: int = 1000
+
+
+class SummaryList(msgspec.Struct, frozen=True, kw_only=True, tag="summary list"):
+    request: int
+    actions: tuple[ActionSummary, ...]
+    position: int
+    """Pass it as *after* for the next page; unchanged when there is none."""
+
+
+class DeleteRun(msgspec.Struct, frozen=True, kw_only=True, tag="delete run"):
+    """Forget a run that has ended, and its captured output. Answered by `Done` when that is committed."""
+
+    request: int
+    run: RunId
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that runs have used, as it was used last."""
+
+    spec: SpecDigest
+    used_at: datetime
+    settings: ActionSpec
+    """Without what the task carries by value."""
+
+
+class ListTasks(msgspec.Struct, frozen=True, kw_only=True, tag="list tasks"):
+    """Answered by `TaskList`, the task that was used last first."""
+
+    request: int
+    task: str | None = None
+    """Only the one of this full name."""
+    environment: str | None = None
+    limit: int = 100
+
+
+class TaskList(msgspec.Struct, frozen=True, kw_only=True, tag="task list"):
+    request: int
+    tasks: tuple[TaskRecord, ...]
+
+
+class ListWorkers(msgspec.Struct, frozen=True, kw_only=True, tag="list workers"):
+    """Answered by `WorkerList`."""
+
+    request: int
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A live attempt."""
+
+    run: RunId
+    action: ActionId
+    attempt: int
+    task: str
+    environment: str
+    phase: ActionPhase
+    mode: str
+    pid: int | None
+    """None while there is no process yet."""
+    started_at: datetime | None
+    wait: Wait | None
+
+
+class WorkerList(msgspec.Struct, frozen=True, kw_only=True, tag="worker list"):
+    request: int
+    workers: tuple[WorkerStatus, ...]
 
 
 class GetStatus(msgspec.Struct, frozen=True, kw_only=True, tag="get status"):
@@ -257,6 +385,10 @@ ClientToEngine = (
     | ListRuns
     | ListActions
     | GetAction
+    | ListSummaries
+    | ListTasks
+    | ListWorkers
+    | DeleteRun
     | GetStatus
     | StopEngine
     | FromInline
@@ -270,6 +402,9 @@ EngineToClient = (
     | RunList
     | ActionList
     | ActionDetails
+    | SummaryList
+    | TaskList
+    | WorkerList
     | EngineStatus
     | Done
     | ToInline

@@ -21,7 +21,7 @@
     ├── BlobError                  the blob store cannot be read or written
     │   ├── BlobMissingError       (LookupError)
     │   └── BlobCorruptError
-    ├── RunNotFoundError / ActionNotFoundError  (LookupError)
+    ├── RunNotFoundError / ActionNotFoundError / TaskNotFoundError  (LookupError)
     ├── RunNameTakenError
     └── TaskError = RuntimeUserError   what a task raised, told to its caller
         ├── OOMError
@@ -134,6 +134,10 @@ class RunNotFoundError(VolantError, LookupError):
 
 class ActionNotFoundError(VolantError, LookupError):
     """No action of this id in this run."""
+
+
+class TaskNotFoundError(VolantError, LookupError):
+    """No run of this home has used a task of this name."""
 
 
 class RunNameTakenError(VolantError):

@@ -47,3 +47,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Id of the action that failed; filled in by the engine."""
     task: str = ""
     """Full name of the task that failed; filled in by the engine."""
+
+    @property
+    def first_line(self) -> str:
+        """The first line of the message that says something."""
+        return next((line for line in self.message.splitlines() if line.strip()), "")

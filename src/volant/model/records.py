@@ -4,7 +4,7 @@ A row is written whole; the newest one wins. The engine that owns a run is the o
 its rows, so a row never has to be merged.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
@@ -132,6 +132,8 @@ class SpecRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     spec: SpecDigest
     body: bytes
     """msgpack of `ActionSpec`."""
+    used_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    """When a run last began to use it."""
 
 
 class Batch(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -85,6 +85,10 @@ class Journal(Protocol):
         """One action, or None."""
         ...
 
+    async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
+        """Ids of a run's actions that start with *prefix*, in their order as text; none for what is no hex."""
+        ...
+
     async def actions(
         self,
         run: RunId,
@@ -118,6 +122,10 @@ class Journal(Protocol):
 
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         """The body of a spec, or None."""
+        ...
+
+    async def specs(self, *, limit: int = 1000) -> Sequence[SpecRecord]:
+        """Specs, the one that was used last first."""
         ...
 
     async def delete_run(self, run: RunId) -> bool:

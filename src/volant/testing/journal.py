@@ -543,6 +543,51 @@ class JournalConformance(ABC):
 
         self._with(tmp_path, body)
 
+    def test_actions_are_found_by_the_beginning_of_their_id(self, tmp_path: Path) -> None:
+        """Any number of hex digits leads to them; what is none leads nowhere."""
+
+        async def body(journal: Journal) -> None:
+            ids = [ActionId(head + "0" * (32 - len(head))) for head in ("a1", "a1f", "b", "ff")]
+            rows = [msgspec.structs.replace(sample_action(n), action=each) for n, each in enumerate(ids, start=1)]
+            await journal.commit(Batch(runs=(sample_run(), sample_run("r2")), actions=tuple(rows)))
+            for prefix, wanted in (
+                ("", ids),
+                ("a", ids[:2]),
+                ("a1", ids[:2]),
+                ("a1f", ids[1:2]),
+                ("f", ids[3:]),
+                (ids[2], ids[2:3]),
+                ("c", []),
+                ("main", []),
+                ("A1", []),
+                ("a" * 33, []),
+            ):
+                assert list(await journal.matching_actions(RunId("r1"), prefix)) == wanted
+            assert list(await journal.matching_actions(RunId("r1"), "", limit=2)) == ids[:2]
+            assert list(await journal.matching_actions(RunId("r2"), "a")) == []
+            assert list(await journal.matching_actions(RunId("nobody"), "a")) == []
+
+        self._with(tmp_path, body)
+
+    def test_specs_are_listed_as_they_were_used_last(self, tmp_path: Path) -> None:
+        """A spec that is used again comes first, once."""
+
+        async def body(journal: Journal) -> None:
+            first, second = (
+                SpecRecord(spec=SpecDigest(name), body=name.encode(), used_at=START + timedelta(seconds=age))
+                for age, name in enumerate(("aa", "bb"))
+            )
+            await journal.commit(Batch(specs=(first,)))
+            await journal.commit(Batch(specs=(second,)))
+            assert list(await journal.specs()) == [second, first]
+            again = msgspec.structs.replace(first, used_at=START + timedelta(seconds=9))
+            await journal.commit(Batch(specs=(again,)))
+            assert list(await journal.specs()) == [again, second]
+            assert list(await journal.specs(limit=1)) == [again]
+            assert await journal.spec(first.spec) == again
+
+        self._with(tmp_path, body)
+
     def test_actions_are_listed_in_the_order_of_their_creation(self, tmp_path: Path) -> None:
         async def body(journal: Journal) -> None:
             phases = list(ActionPhase)

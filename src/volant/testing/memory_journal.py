@@ -20,6 +20,8 @@ from volant.journal.rows import (
     microseconds,
     run_record,
     run_row,
+    spec_record,
+    spec_row,
 )
 from volant.model.errors import JournalError, RunNotFoundError
 from volant.model.ids import ActionId, RunId, SpecDigest
@@ -119,6 +121,11 @@ class MemoryJournal:
         stored = self._runs().get(run)
         return None if stored is None or action not in stored.actions else stored.actions[action][1]
 
+    async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
+        stored = self._runs().get(run)
+        names = [] if stored is None else sorted(action for action in stored.actions if action.startswith(prefix))
+        return names[: max(limit, 0)]
+
     async def actions(
         self,
         run: RunId,
@@ -162,6 +169,11 @@ class MemoryJournal:
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         self._runs()
         return self.store.specs.get(spec)
+
+    async def specs(self, *, limit: int = 1000) -> Sequence[SpecRecord]:
+        self._runs()
+        newest = sorted(self.store.specs.values(), key=lambda spec: (spec.used_at, spec.spec), reverse=True)
+        return newest[: max(limit, 0)]
 
     async def delete_run(self, run: RunId) -> bool:
         return await self._give(run)
@@ -211,7 +223,7 @@ class MemoryJournal:
 
     def _write(self, plan: Plan) -> None:
         # Through rows and back: what comes out is what comes out of a database, and shares nothing with what went in.
-        self.store.specs.update(plan.specs)
+        self.store.specs.update({digest: spec_record(spec_row(spec)) for digest, spec in plan.specs.items()})
         for number, record in plan.runs.items():
             self.store.last_number = max(self.store.last_number, number)
             stored = self.store.runs.setdefault(record.run, _StoredRun(number, record))

@@ -109,6 +109,9 @@ class SqliteJournal:
     async def action(self, run: RunId, action: ActionId) -> ActionRecord | None:
         return self._reader.action(run, action)
 
+    async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
+        return self._reader.matching_actions(run, prefix, limit)
+
     async def actions(
         self,
         run: RunId,
@@ -134,6 +137,9 @@ class SqliteJournal:
 
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         return self._reader.spec(spec)
+
+    async def specs(self, *, limit: int = 1000) -> Sequence[SpecRecord]:
+        return self._reader.specs(limit)
 
     async def delete_run(self, run: RunId) -> bool:
         """Forget a run. Once it is forgotten its rows are swept away in small transactions between others;

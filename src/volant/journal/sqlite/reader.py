@@ -24,6 +24,7 @@ from volant.journal.rows import (
     change_record,
     microseconds,
     run_record,
+    spec_record,
 )
 from volant.journal.sqlite.failing import journal_error
 from volant.journal.sqlite.opening import STATEMENTS, connect
@@ -96,6 +97,14 @@ class Reader:
         rows = self._ask("action", (number, name))
         return action_record(run, rows[0]) if rows else None
 
+    def matching_actions(self, run: RunId, prefix: str, limit: int) -> list[ActionId]:
+        number = self._number(run)
+        lowest, highest = _action_bytes(ActionId(prefix.ljust(32, "0"))), _action_bytes(ActionId(prefix.ljust(32, "f")))
+        if number is None or lowest is None or highest is None:
+            return []
+        rows = self._ask("actions_by_prefix", (number, lowest, highest, max(limit, 0)))
+        return [ActionId(action.hex()) for (action,) in rows]
+
     async def actions(
         self, run: RunId, parent: ActionId | None, phases: Sequence[ActionPhase], after: int, limit: int
     ) -> list[tuple[int, ActionRecord]]:
@@ -158,7 +167,10 @@ class Reader:
 
     def spec(self, spec: SpecDigest) -> SpecRecord | None:
         rows = self._ask("spec", (spec,))
-        return SpecRecord(spec=spec, body=rows[0][0]) if rows else None
+        return spec_record(rows[0]) if rows else None
+
+    def specs(self, limit: int) -> list[SpecRecord]:
+        return [spec_record(row) for row in self._ask("specs_by_use", (AFTER_ALL.created_at, max(limit, 0)))]
 
     async def close(self) -> None:
         if self._closed:

@@ -14,7 +14,8 @@ CREATE TABLE specs (
     number INTEGER PRIMARY KEY,
     spec TEXT NOT NULL UNIQUE,
     body BLOB NOT NULL
-) STRICT;
+, used_at INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX specs_by_use ON specs (used_at, spec);
 
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY,

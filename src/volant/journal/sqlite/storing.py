@@ -13,6 +13,7 @@ from volant.journal.rows import (
     change_body,
     microseconds,
     run_row,
+    spec_row,
 )
 from volant.journal.sqlite.opening import STATEMENTS
 from volant.model.errors import JournalError
@@ -122,7 +123,7 @@ def _write(connection: sqlite3.Connection, plan: Plan) -> None:
     attempts = [(at, *attempt_row(attempt)) for (at, _), attempt in plan.attempts.items()]
     changes = [(at, change_body(change, ids)) for at, change in plan.changes]
     if plan.specs:
-        connection.executemany(_UPSERT_SPEC, [(spec.spec, spec.body) for spec in plan.specs.values()])
+        connection.executemany(_UPSERT_SPEC, [spec_row(spec) for spec in plan.specs.values()])
     if runs:
         connection.executemany(_UPSERT_RUN, runs)
         _write_labels(connection, plan.runs)

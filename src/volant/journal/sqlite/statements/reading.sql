@@ -47,6 +47,9 @@ ORDER BY created_at DESC, run DESC LIMIT :limit
 SELECT action, parent, task, phase, created_at, ended_at, outcome_seq, body
 FROM actions WHERE run_number = ? AND action = ?
 
+-- name: actions_by_prefix
+SELECT action FROM actions WHERE run_number = ? AND action >= ? AND action <= ? ORDER BY action LIMIT ?
+
 -- name: actions
 SELECT key, action, parent, task, phase, created_at, ended_at, outcome_seq, body
 FROM actions WHERE key > :after AND key < :end ORDER BY key LIMIT :limit
@@ -73,4 +76,7 @@ SELECT key, body FROM changes WHERE key > :after AND key < :end ORDER BY key LIM
 SELECT max(key) FROM changes WHERE key >= :first AND key < :end
 
 -- name: spec
-SELECT body FROM specs WHERE spec = ?
+SELECT spec, body, used_at FROM specs WHERE spec = ?
+
+-- name: specs_by_use
+SELECT spec, body, used_at FROM specs WHERE used_at <= ? ORDER BY used_at DESC, spec DESC LIMIT ?

@@ -19,8 +19,9 @@ SELECT key FROM actions WHERE run_number = ? AND action = ?
 SELECT max(number) FROM (SELECT max(number) AS number FROM runs UNION ALL SELECT max(number) FROM deleted_runs)
 
 -- name: upsert_spec
-INSERT INTO specs (spec, body) VALUES (?, ?)
-ON CONFLICT (spec) DO UPDATE SET body = excluded.body WHERE body <> excluded.body
+INSERT INTO specs (spec, body, used_at) VALUES (?, ?, ?)
+ON CONFLICT (spec) DO UPDATE SET body = excluded.body, used_at = excluded.used_at
+WHERE body <> excluded.body OR used_at <> excluded.used_at
 
 -- name: upsert_run
 INSERT INTO runs (number, run, task, phase, created_at, ended_at, owner, token, body)

@@ -1,0 +1,1 @@
+"""What `volant get` gets."""

@@ -1,0 +1,113 @@
+"""`volant get logs RUN [ACTION]`, `volant logs`: what attempts wrote, together, each line with who wrote it."""
+
+import asyncio
+import zlib
+from collections.abc import Iterable
+
+import click
+import msgspec
+
+from volant.api.program import program
+from volant.cli.commands import Command
+from volant.cli.failing import EXIT_INTERRUPTED
+from volant.cli.get.options import output_option
+from volant.client.connection import Connection
+from volant.client.driving import drive
+from volant.client.following import Follower, Writer, writers_of
+from volant.client.logs import lines_of, log_file
+from volant.model.control_protocol import ActionDetails, GetAction, GetRun, RunDetails
+from volant.model.ids import ActionId
+from volant.model.records import RunRecord
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+
+
+@click.command("logs", cls=Command)
+@click.argument("run")
+@click.argument("action", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written, until the run or the action has ended.")
+@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Only the N-th attempt of each action.")
+@click.option("--tail", "-n", type=click.IntRange(0), metavar="N", help="Only the last N lines of each attempt.")
+@output_option
+def command(*, run: str, action: str | None, follow: bool, attempt: int | None, tail: int | None, output: str) -> int:
+    """Print what the attempts of a run wrote, or those of one action of it.
+
+    Where several wrote something, each line begins with who did: the task, the beginning of the action's id, and the
+    attempt where there was more than one.
+    """
+    shown = _Lines(output)
+    number = None if attempt is None else attempt - 1
+    try:
+        drive(lambda: _show(run, action, number, tail, shown, follow=follow), name="volant get logs")
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 0
+
+
+async def _show(
+    run: str, action: str | None, attempt: int | None, tail: int | None, shown: "_Lines", *, follow: bool
+) -> None:
+    home = program.settings().home
+    async with program.client().connection() as connection:
+        record, only = await _meant(connection, run, action)
+        if follow and not record.phase.is_final:
+            follower = Follower(connection, home, record.run, action=only, attempt=attempt, tail=tail)
+            shown.begin(record, is_alone=attempt is not None and only is not None, is_one=only is not None)
+            async for writer, lines in follower.lines():
+                shown.print(writer, lines)
+            return
+        writers = await writers_of(connection, home, record.run, action=only, attempt=attempt)
+    shown.begin(record, is_alone=len(writers) <= 1, is_one=only is not None)
+    for writer in writers:
+        shown.print(writer, lines_of(log_file(home, record.run, writer.action, writer.attempt), tail=tail))
+        await asyncio.sleep(0)
+    if not writers:
+        click.echo(f"nothing was written by {'this action' if only else f'run {record.run}'}, or it is gone", err=True)
+
+
+async def _meant(connection: Connection, run: str, action: str | None) -> tuple[RunRecord, ActionId | None]:
+    details = await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
+    if action is None:
+        return details.run, None
+    found = await connection.ask(
+        lambda number: GetAction(request=number, run=details.run.run, action=action), ActionDetails
+    )
+    return details.run, found.action.action
+
+
+class _Lines:
+    """Prints lines with who wrote them."""
+
+    def __init__(self, output: str) -> None:
+        self._as_json = output == "json"
+        self._run = ""
+        self._is_alone = False
+        self._is_one = False
+
+    def begin(self, run: RunRecord, *, is_alone: bool, is_one: bool) -> None:
+        """*is_alone*: one attempt has written all there is; *is_one*: all attempts are of one action."""
+        self._run = run.run
+        self._is_alone = is_alone
+        self._is_one = is_one
+
+    def print(self, writer: Writer, lines: Iterable[str]) -> None:
+        head = "" if self._is_alone else self._head(writer)
+        for line in lines:
+            if self._as_json:
+                shape = {
+                    "run": self._run,
+                    "action": writer.action,
+                    "name": writer.name,
+                    "attempt": writer.attempt + 1,
+                    "line": line,
+                }
+                click.echo(msgspec.json.encode(shape).decode())
+            else:
+                click.echo(head + line)
+
+    def _head(self, writer: Writer) -> str:
+        if self._is_one:
+            return click.style(f"attempt {writer.attempt + 1} | ", fg=_COLOURS[writer.attempt % len(_COLOURS)])
+        again = f"#{writer.attempt + 1}" if writer.attempt or writer.is_retried else ""
+        colour = _COLOURS[zlib.crc32(writer.action.encode()) % len(_COLOURS)]
+        return click.style(f"{writer.name} {writer.action[:8]}{again} | ", fg=colour)
