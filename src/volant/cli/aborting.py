@@ -1,12 +1,12 @@
 """`volant abort NAME`."""
 
 import click
-from rich_click import RichCommand
 
 from volant.api.runs import Run
+from volant.cli.commands import Command
 
 
-@click.command("abort", cls=RichCommand)
+@click.command("abort", cls=Command)
 @click.argument("name")
 @click.option("--reason", default="aborted by the user", metavar="TEXT", help="What the record will say.")
 def command(name: str, reason: str) -> None:

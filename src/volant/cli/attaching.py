@@ -1,16 +1,16 @@
 """`volant attach NAME`: watch a run again, from its beginning."""
 
 import click
-from rich_click import RichCommand
 
 from volant.api.runs import Run
+from volant.cli.commands import Command
 from volant.cli.failing import EXIT_INTERRUPTED
 from volant.cli.showing import print_json, print_result, run_as_json, show_failure
 from volant.model.errors import NotSupportedError
 from volant.model.phases import ActionPhase
 
 
-@click.command("attach", cls=RichCommand)
+@click.command("attach", cls=Command)
 @click.argument("name")
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
 def command(name: str, output: str) -> int:

@@ -5,9 +5,9 @@ import contextlib
 from collections import deque
 
 import click
-from rich_click import RichCommand, RichGroup
 
 from volant.api.program import program
+from volant.cli.commands import Command, Group
 from volant.cli.failing import EXIT_FAILED
 from volant.cli.showing import duration_of, print_json
 from volant.client.connection import Connection
@@ -22,12 +22,12 @@ _LEAVING = 30.0
 """Seconds that an engine may take to let go of its home once it has said that it leaves."""
 
 
-@click.group("engine", cls=RichGroup)
+@click.group("engine", cls=Group)
 def command() -> None:
     """Look at the engine of the home, or stop it."""
 
 
-@command.command("status", cls=RichCommand)
+@command.command("status", cls=Command)
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text")
 def status(output: str) -> int:
     """Show what the engine is doing. The exit code is 1 when none runs."""
@@ -42,7 +42,7 @@ def status(output: str) -> int:
     return 0
 
 
-@command.command("stop", cls=RichCommand)
+@command.command("stop", cls=Command)
 @click.option("--abort-runs", is_flag=True, help="Abort the runs that it executes; without it a busy engine stays.")
 def stop(abort_runs: bool) -> None:
     """Stop the engine, and wait until it has left."""
@@ -51,7 +51,7 @@ def stop(abort_runs: bool) -> None:
     click.echo(f"the engine of {home} has left" if stopped else f"no engine runs for {home}", err=True)
 
 
-@command.command("log", cls=RichCommand)
+@command.command("log", cls=Command)
 @click.option("--lines", "-n", type=click.IntRange(1), default=100, show_default=True, help="So many of the last ones.")
 def log(lines: int) -> None:
     """Print what the engine wrote, over all its lives."""

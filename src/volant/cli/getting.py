@@ -3,10 +3,10 @@
 from typing import Any
 
 import click
-from rich_click import RichCommand, RichGroup
 
 from volant.api.program import program
 from volant.api.runs import Run
+from volant.cli.commands import Command, Group
 from volant.cli.showing import duration_of, first_line, local_time, print_json, print_table, run_as_json
 from volant.client.driving import drive
 from volant.model.control_protocol import ActionList, ListActions, ListRuns, RunDetails, RunList
@@ -17,12 +17,12 @@ _FORM = click.Choice(["text", "json"])
 _MOST_ACTIONS = 50
 
 
-@click.group("get", cls=RichGroup)
+@click.group("get", cls=Group)
 def command() -> None:
     """List runs, or show one."""
 
 
-@command.command("runs", cls=RichCommand)
+@command.command("runs", cls=Command)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="So many, newest first.")
 @click.option("--phase", multiple=True, type=click.Choice([phase.value for phase in ActionPhase], case_sensitive=False))
 @click.option("--task", metavar="NAME", help="Full name of the root task.")
@@ -39,7 +39,7 @@ def get_runs(limit: int, phase: tuple[str, ...], task: str | None, output: str) 
         click.echo(f"no runs in {program.settings().home}", err=True)
 
 
-@command.command("run", cls=RichCommand)
+@command.command("run", cls=Command)
 @click.argument("name")
 @click.option("--output", "-o", type=_FORM, default="text")
 def get_run(name: str, output: str) -> None:

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich_click import RichCommand
 
 from volant.api.options import check_options
 from volant.api.program import program
 from volant.api.running import RunFunction
 from volant.api.runs import Run
 from volant.authoring.task import Task
+from volant.cli.commands import Command
 from volant.cli.failing import EXIT_FAILED, say_error
 from volant.cli.finding import FileFailed, choose_task, load_tasks
 from volant.cli.parameters import given_arguments, options_of, spelt
@@ -26,7 +26,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 
 @click.command(
     "run",
-    cls=RichCommand,
+    cls=Command,
     context_settings={**_HELP, "ignore_unknown_options": True, "allow_interspersed_args": False},
     options_metavar="[OPTIONS]",
 )
@@ -132,7 +132,7 @@ def _task_command(context: click.Context, file: str, task: Task[..., Any]) -> cl
     ]
     text = task.docs.description or f"Run task {task.name}."
     context_settings = {**_HELP, "token_normalize_func": spelt}
-    return RichCommand(name=task.short_name, params=[*own, *ours], help=text, context_settings=context_settings)
+    return Command(name=task.short_name, params=[*own, *ours], help=text, context_settings=context_settings)
 
 
 def _list_tasks(file: str, tasks: dict[str, Task[..., Any]]) -> int:
