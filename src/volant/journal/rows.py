@@ -99,6 +99,7 @@ class ChangeBody(msgspec.Struct, frozen=True, array_like=True):
     name: str
     attempt: int | None
     message: str
+    group: str | None = None
 
 
 _run_body = msgspec.msgpack.Decoder(RunBody).decode
@@ -295,6 +296,7 @@ def change_body(change: Change, ids: ActionBytes) -> bytes:
             change.name,
             change.attempt,
             change.message,
+            change.group,
         )
     )
 
@@ -313,6 +315,7 @@ def change_record(run: RunId, seq: int, blob: bytes) -> Change:
         name=body.name,
         attempt=body.attempt,
         message=body.message,
+        group=body.group,
     )
 
 
