@@ -16,11 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.fake_engine import NOW, change, run_record
-from volant.client import frames
 from volant.client.canvas import Canvas
 from volant.client.cells import width_of
 from volant.client.drawing import Drawing
-from volant.client.frames import Frames
+from volant.client.frames import Frames, shares
 from volant.client.lines import Lines, format_seconds
 from volant.client.outputs import Outputs
 from volant.client.tally import Tally
@@ -210,7 +209,7 @@ class TestFrames:
         assert frame[0] == "▸ r1  env.main  running  1 min 40 s  2,500/10,001 actions  3 failed  1 running"
         assert "leaf ×10,000" in frame[2]
         assert "2,500/10,000" in frame[2]
-        assert frame[2].endswith("3 failed")
+        assert "3 failed" in frame[2]
 
     @pytest.mark.parametrize("height", [4, 6, 10, 24, 60])
     @pytest.mark.parametrize("width", [2, 20, 40, 80, 200])
@@ -244,7 +243,7 @@ class TestFrames:
         for number in range(6):
             story.create(f"a{number}", "leaf", "root", group=f"month {number % 2}")
         frame = self.frame(story)
-        assert ["leaf ×3 in month 0" in frame[2], "leaf ×3 in month 1" in frame[3]] == [True, True]
+        assert ["leaf in month 0 ×3" in frame[2], "leaf in month 1 ×3" in frame[3]] == [True, True]
 
     def test_the_attempt_of_what_is_tried_again_is_shown(self) -> None:
         story = Story()
@@ -253,7 +252,8 @@ class TestFrames:
         story.start("a")
         story.fail_attempt("a")
         story.start("a", 1)
-        assert self.frame(story)[2].endswith("attempt 2")
+        assert self.frame(story)[2].split()[1:4] == ["leaf", "running", "attempt"]
+        assert "attempt 2" in self.frame(story)[2]
 
     def test_an_ascii_terminal_gets_ascii(self) -> None:
         frame = self.frame(fan_out(100, 50, failed=2), is_ascii=True)
@@ -267,7 +267,7 @@ class TestFrames:
 
     @given(st.integers(1, 300), st.lists(st.integers(0, 40), min_size=4, max_size=4))
     def test_a_bar_has_as_many_cells_as_it_has(self, more: int, counts: list[int]) -> None:
-        sizes = frames._shares(counts, sum(counts) + more)
+        sizes = shares(counts, sum(counts) + more, 16)
         assert sum(sizes) <= 16
         assert [size > 0 for size in sizes] == [count > 0 for count in counts]
 

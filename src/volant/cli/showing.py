@@ -79,10 +79,10 @@ def show_failure(handle: RunHandle[Any]) -> int:
         return EXIT_FAILED
     log = handle.log_path(failure.action) if failure.action else None
     if failure.traceback:
-        say(failure.traceback.rstrip("\n") + "\n")
+        say(f"\n{failure.traceback.rstrip()}\n")
     elif log is not None and (written := _last_lines(log)):
         # A process that just ended has no traceback, but often it said why.
-        say("\n".join([f"the last lines of {failure.task or run.task}:", *written, ""]))
+        say("\n".join(["", f"the last lines of {failure.task or run.task}:", *written, ""]))
     where = f" in task {failure.task}" if failure.task and failure.task != run.task else ""
     # All of it stands in the traceback already, if there is one.
     message = first_line(failure.message) if failure.traceback else failure.message.strip()
@@ -93,6 +93,9 @@ def show_failure(handle: RunHandle[Any]) -> int:
         say(f"  action {failure.action[:12]}{tries}")
     if log is not None and log.exists():
         say(f"  log    {short_path(log)}")
+    hint = getattr(handle.error, "hint", None)
+    if isinstance(hint, str) and hint:
+        say_hint(hint)
     say_hint(f"volant get run {run.run} shows what was done")
     was_interrupted = run.mode == Mode.INLINE and failure.code == KeyboardInterrupt.__name__
     return EXIT_INTERRUPTED if was_interrupted else EXIT_FAILED

@@ -12,9 +12,9 @@ from volant.model.phases import ActionPhase
 from volant.model.records import RunRecord
 
 _MOST_ROWS: Final = 24
-_BAR: Final = 16
-_NARROW: Final = 60
-"""Columns below which there is no room for bars."""
+_NARROW, _WIDE = 60, 120
+"""Columns below which there is no room for bars, and from which on there is more than enough."""
+_SHORT_BAR, _LONG_BAR = 16, 32
 _GAP: Final = Piece("  ")
 _SIGNS: Final = {
     ActionPhase.QUEUED: ("·", ".", "grey"),
@@ -57,20 +57,22 @@ class Frames:
     def frame(self, tally: Tally, run: RunRecord | None, now: datetime, *, columns: int, lines: int) -> list[Line]:
         """All lines; none is longer than the terminal is wide, and there are fewer than it has."""
         width = max(1, columns - 1)
-        drawn: list[Line] = [fitted(self._header(tally, run, now), width, ellipsis=self._ellipsis)]
+        header = self._header(tally, run, now, with_task=tally.total <= 1 or columns >= _NARROW)
+        drawn: list[Line] = [fitted(header, width, ellipsis=self._ellipsis)]
         if tally.total <= 1:
             return drawn
         rows = list(tally.rows())
         room = max(1, min(_MOST_ROWS, lines - 4))
         shown = rows if len(rows) <= room else chosen(rows, room)
-        cells = [self._cells(row, now, with_bar=columns >= _NARROW) for row in shown]
+        bar = 0 if columns < _NARROW else _SHORT_BAR if columns < _WIDE else _LONG_BAR
+        cells = [self._cells(row, now, bar=bar) for row in shown]
         drawn += [fitted(line, width, ellipsis=self._ellipsis) for line in _aligned(cells, width)]
         if len(rows) > len(shown):
             left = len(rows) - len(shown)
             drawn.append(fitted([Piece(f"  {self._ellipsis} and {left:,} more tasks", "dim")], width))
         return drawn
 
-    def _header(self, tally: Tally, run: RunRecord | None, now: datetime) -> Line:
+    def _header(self, tally: Tally, run: RunRecord | None, now: datetime, *, with_task: bool) -> Line:
         if run is None:
             return [Piece(tally.summary(), "dim")]
         phase = run.phase if run.phase.is_final else tally.phase
@@ -78,7 +80,7 @@ class Frames:
         line = [
             self._sign(phase),
             Piece(run.run, "bold"),
-            Piece(f"  {run.task}  "),
+            Piece(f"  {run.task}  " if with_task else "  "),
             Piece(_word(phase), _SIGNS[phase][2]),
             Piece(f"  {format_seconds(took)}"),
         ]
@@ -93,27 +95,28 @@ class Frames:
             line += [_GAP, fact]
         return line
 
-    def _cells(self, row: Row, now: datetime, *, with_bar: bool) -> tuple[Line, ...]:
+    def _cells(self, row: Row, now: datetime, *, bar: int) -> tuple[Line, ...]:
         phase = next((phase for phase in _BY_WEIGHT if row.counts[phase]), ActionPhase.QUEUED)
         times = "x" if self._ascii else "×"
         name = [Piece("  " * (row.depth + 1)), self._sign(phase), Piece(row.name)]
-        if row.total > 1:
-            name.append(Piece(f" {times}{row.total:,}", "dim"))
         if row.group:
             name.append(Piece(f" in {row.group}", "dim"))
+        if row.total > 1:
+            name.append(Piece(f" {times}{row.total:,}", "dim"))
         if row.total == 1:
             state: Line = [Piece(_word(phase), _SIGNS[phase][2])]
             facts: list[Piece] = []
         else:
-            state = [*(self._bar(row) if with_bar else []), Piece(f"{row.total - row.live:,}/{row.total:,}")]
+            state = [*(self._bar(row, bar) if bar else []), Piece(f"{row.total - row.live:,}/{row.total:,}")]
             facts = _facts(row.counts)
         attempt = row.last_attempt + 1 if row.last_attempt and not (row.is_over and row.total > 1) else 0
         if attempt:
             facts.append(Piece(f"attempt {attempt}", "yellow"))
         notes = [piece for fact in facts for piece in (_GAP, fact)][1:]
-        return name, state, [Piece(_duration(row, now), "dim")], notes
+        # The duration is what is missed least where there is no room.
+        return name, state, notes, [Piece(_duration(row, now), "dim")] if bar else []
 
-    def _bar(self, row: Row) -> list[Piece]:
+    def _bar(self, row: Row, cells: int) -> list[Piece]:
         """How far a row of several actions is, and what became of them."""
         full, empty = ("=", "-") if self._ascii else ("━", "━")
         parts = (
@@ -122,9 +125,9 @@ class Frames:
             (row.counts[ActionPhase.ABORTED], "yellow"),
             (row.counts[ActionPhase.RUNNING] + row.counts[ActionPhase.INITIALIZING], "cyan"),
         )
-        sizes = _shares([count for count, _ in parts], row.total)
+        sizes = shares([count for count, _ in parts], row.total, cells)
         bar = [Piece(full * size, style) for size, (_, style) in zip(sizes, parts, strict=True)]
-        return [*bar, Piece(empty * (_BAR - sum(sizes)), "grey"), Piece(" ")]
+        return [*bar, Piece(empty * (cells - sum(sizes)), "grey"), Piece(" ")]
 
     def _sign(self, phase: ActionPhase) -> Piece:
         drawn, plain, style = _SIGNS[phase]
@@ -156,10 +159,10 @@ def _rank(row: Row) -> int:
     return 2 if row.live else 3
 
 
-def _shares(counts: Sequence[int], total: int) -> list[int]:
+def shares(counts: Sequence[int], total: int, cells: int) -> list[int]:
     """Cells of a bar: none for nothing, at least one for something, and never more than there are."""
-    sizes = [max(1, count * _BAR // total) if count else 0 for count in counts]
-    while sum(sizes) > _BAR:
+    sizes = [max(1, count * cells // total) if count else 0 for count in counts]
+    while sum(sizes) > cells:
         sizes[sizes.index(max(sizes))] -= 1
     return sizes
 
@@ -191,7 +194,7 @@ def _aligned(rows: Sequence[tuple[Line, ...]], width: int) -> list[Line]:
         return []
     widths = [max(width_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     others = sum(size + 2 for size in widths[1:] if size)
-    widths[0] = max(min(widths[0], width - others), min(widths[0], width // 2))
+    widths[0] = max(min(widths[0], width - others), min(widths[0], width // 3))
     aligned: list[Line] = []
     for row in rows:
         line: list[Piece] = []

@@ -65,9 +65,14 @@ class RunHandle(Generic[R]):
 
     def raise_failure(self) -> None:
         """Raise what the root task raised, if the run is known to have failed."""
-        error = error_of(self._end.run, self._end.outcome) if self._end is not None else None
+        error = self.error
         if error is not None:
             raise error
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the root task raised, if the run is known to have failed."""
+        return error_of(self._end.run, self._end.outcome) if self._end is not None else None
 
     @property
     def url(self) -> str:
