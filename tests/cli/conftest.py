@@ -48,7 +48,20 @@ PROJECT = {
 
         @env.task
         async def fails(key: str = "missing") -> str:
+            print("before it fails")
             return await inner(key)
+
+        @env.task
+        async def prints(loud: bool | None = None, names: list[str] | None = None, no_loud: int = 0) -> list[dict]:
+            '''Print each name.
+
+            Args:
+                names: Who is
+                    greeted.
+            '''
+            for name in names or []:
+                print("hello", name)
+            return [{"name": name, "loud": loud} for name in names or []]
     """,
     "one.py": """
         import volant
@@ -71,6 +84,21 @@ PROJECT = {
         deeper()
     """,
     "exits.py": "raise SystemExit(3)",
+    "wrong.py": """
+        import volant
+        env = volant.TaskEnvironment(name="wrong", resources=volant.Resources(cpu="many"))
+    """,
+    "imports_broken.py": "import broken",
+    "package/__init__.py": "",
+    "package/module.py": """
+        import volant
+        from package import names
+        env = volant.TaskEnvironment(name="package")
+        @env.task
+        async def only() -> str: return names.NAME
+    """,
+    "package/names.py": "NAME = 'from a package'",
+    "numbers.json": "[1, 2, 3]",
     "empty.py": "x = 1",
     "slow.py": """
         import asyncio, pathlib, signal, time, volant
@@ -137,6 +165,7 @@ class Person:
 def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     folder = tmp_path_factory.mktemp("project")
     for name, text in PROJECT.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(textwrap.dedent(text))
     found = Person(tmp_path_factory.mktemp("h") / "home", folder)
     yield found

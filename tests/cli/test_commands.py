@@ -1,7 +1,11 @@
 """The commands as a person types them: results on stdout, all else on stderr, exit codes that scripts can use."""
 
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,9 +77,16 @@ class TestRun:
         assert any("in helper" in line for line in lines)
         assert any("KeyError: 'missing'" in line for line in lines)
         assert not any("/volant/" in line for line in lines if line.strip().startswith("File"))
-        assert lines[-2].startswith("error: run ")
-        assert "KeyError: 'missing'" in lines[-2]
-        assert lines[-1].startswith("hint: ")
+        said = next(line for line in lines if line.startswith("error: run "))
+        assert said.endswith("failed: KeyError: 'missing'")
+        action, log, hint = lines[lines.index(said) + 1 :]
+        name = json.loads(person.types("get", "runs", "--limit", "1", "-o", "json").stdout)[0]["run"]
+        assert action.startswith("  action ")
+        assert f"logs/{name}/" in log
+        assert (
+            Path(log.removeprefix("  log ").strip().replace("~", str(Path.home()))).read_text() == "before it fails\n"
+        )
+        assert hint == f"hint: volant get run {name} shows what was done"
 
     def test_a_failure_as_json_has_the_error(self, person: Person) -> None:
         done = person.types("run", "hello.py", "fails", "-o", "json")
@@ -87,11 +98,19 @@ class TestRun:
     @pytest.mark.parametrize(
         ("arguments", "code", "wanted"),
         [
-            (["hello.py"], 1, "error: hello.py has 6 tasks and no entrypoint, expected a name: main, needs"),
-            (["hello.py", "mian"], 1, "error: hello.py has no task 'mian'; did you mean 'main'?"),
-            (["helo.py"], 1, "error: helo.py does not exist, expected a Python file; did you mean 'hello.py'?"),
-            (["empty.py"], 1, "error: empty.py has no tasks"),
-            (["."], 1, "error: . is a folder, expected a Python file"),
+            (["hello.py"], 2, "error: hello.py has 7 tasks and no entrypoint, expected the name of one main(n: int"),
+            (["hello.py", "mian"], 2, "error: hello.py has no task 'mian'; did you mean 'main'?"),
+            (["hello.py", "only-positional"], 2, "did you mean 'only_positional'?"),
+            (
+                ["helo.py"],
+                2,
+                "error: helo.py does not exist, expected a Python file or a module; did you mean 'hello.py'",
+            ),
+            (["hello"], 2, "error: hello has 7 tasks and no entrypoint"),
+            (["helo"], 2, "error: helo does not exist, expected a Python file or a module; did you mean 'hello.py'?"),
+            (["json.nothing"], 2, "error: there is no module 'json.nothing'"),
+            (["empty.py"], 2, "error: empty.py has no tasks"),
+            (["."], 2, "error: . is a folder, expected a Python file, such as "),
             (["broken.py"], 1, "error: broken.py cannot be imported: LookupError: at import"),
             (["exits.py"], 1, "error: exits.py cannot be imported: SystemExit: 3"),
             (["hello.py", "main", "--n", "x"], 2, "'x' is not a valid integer"),
@@ -102,27 +121,89 @@ class TestRun:
             (["--env", "NOEQUALS", "one.py"], 2, "--env: found 'NOEQUALS', expected NAME=VALUE"),
             (["--mode", "lokal", "one.py"], 2, "--mode: mode: found 'lokal'"),
             (["--mode", "remote", "one.py"], 1, "no endpoint is set"),
-            (["--max-action-concurrency", "0", "one.py"], 1, "--max-action-concurrency is 0"),
+            (["--max-action-concurrency", "0", "one.py"], 2, "0 is not in the range x>=1"),
+            (["--name", "a/b", "one.py"], 2, "volant run: name is 'a/b'"),
+            (["--detach", "--follow", "one.py"], 2, "a run that is left alone is not followed"),
+            (["wrong.py"], 1, "error: wrong.py cannot be imported: Resources: cpu is 'many'"),
             ([], 2, "Missing argument"),
         ],
     )
     def test_mistakes_are_said_in_words(self, person: Person, arguments: list[str], code: int, wanted: str) -> None:
         done = person.types("run", *arguments)
         assert wanted in " ".join(done.stderr.split())
-        assert "Traceback" not in done.stderr or "at import" in done.stderr or "exits" in done.stderr
+        assert "Traceback" not in done.stderr or "cannot be imported" in done.stderr
+        assert "/volant/" not in done.stderr.replace(str(person.folder), "")
         assert (done.returncode, done.stdout) == (code, "")
 
     def test_a_file_that_cannot_be_imported_shows_the_users_frames_only(self, person: Person) -> None:
         done = person.types("run", "broken.py", "main")
         frames = [line.strip() for line in done.stderr.splitlines() if line.strip().startswith("File")]
         assert len(frames) == 2
+        through = person.types("run", "imports_broken.py")
+        frames += [line.strip() for line in through.stderr.splitlines() if line.strip().startswith("File")]
+        assert len(frames) == 5
         assert all("broken.py" in frame for frame in frames)
 
     def test_help_shows_the_options_of_the_task(self, person: Person) -> None:
         shown = person.types("run", "hello.py", "main", "--help")
         assert shown.returncode == 0
-        for text in ("Say hello.", "--n", "default: 1", "--dry-run/--no-dry-run", "RED", "--detach"):
+        for text in ("Say hello.", "--n", "default: 1", "--dry-run / --no-dry-run", "RED", "--detach"):
             assert text in shown.stdout
+
+    def test_help_has_what_the_docstring_says_of_each_parameter(self, person: Person) -> None:
+        shown = " ".join(person.types("run", "hello.py", "prints", "--help").stdout.split())
+        for text in (
+            "Print each name.",
+            "--names TEXT ... Who is greeted. [repeat it, or a JSON list]",
+            "--no-loud INT",
+        ):
+            assert text in shown
+        assert "Args:" not in shown
+
+    def test_a_module_may_be_named_instead_of_a_file(self, person: Person) -> None:
+        for named in ("package.module", "package/module.py"):
+            assert person.types("run", named, "-q").stdout == "from a package\n"
+
+    def test_lists_are_repeated_or_json_or_in_a_file(self, person: Person) -> None:
+        for given in (["--numbers", "1", "--numbers", "2", "--numbers", "3"], ["--numbers", "@numbers.json"]):
+            assert person.types("run", "hello.py", "needs", "--number", "2", *given, "-q").stdout == "[2, 4, 6]\n"
+
+    def test_what_attempts_print_can_be_followed(self, person: Person) -> None:
+        done = person.types("run", "--follow", "--quiet", "hello.py", "prints", "--names", "a", "--names", "b")
+        first, second = done.stderr.splitlines()
+        assert re.fullmatch(r"prints [0-9a-f]{6} \| hello a", first)
+        assert re.fullmatch(r"prints [0-9a-f]{6} \| hello b", second)
+
+    def test_the_result_in_other_forms(self, person: Person) -> None:
+        given = ["hello.py", "prints", "--names", "a", "--loud", "-q"]
+        assert person.types("run", *given, "-o", "table").stdout == "name  loud\n────  ────\na     True\n"
+        raw = person.types("run", *given, "-o", "json-raw").stdout
+        assert raw.count("\n") == 1
+        assert json.loads(raw)["outputs"] == {"o0": [{"name": "a", "loud": True}]}
+
+    def test_a_reader_that_leaves_breaks_nothing(self, person: Person) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            [sys.executable, "-m", "volant", "run", "hello.py", "main"],
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=person.environ,
+            cwd=person.folder,
+            timeout=PATIENCE,
+            check=False,
+        )
+        os.close(write)
+        assert done.returncode == 0
+        assert "SUCCEEDED" in done.stderr.splitlines()[-1]
+
+    def test_an_output_that_cannot_encode_the_result_gets_escapes(self, person: Person) -> None:
+        western = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+        given = ["hello.py", "main", "--name", "→", "-q"]
+        assert person.types("run", *given, **western).stdout == "1 \\u2192 RED False\n"
+        shown = json.loads(person.types("run", *given, "-o", "json", **western).stdout)
+        assert shown["outputs"] == {"o0": "1 → RED False"}
 
     def test_help_without_a_task_lists_them(self, person: Person) -> None:
         shown = person.types("run", "entry.py", "--help").stdout

@@ -2,6 +2,7 @@
 
 import contextlib
 import enum
+import io
 import json
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from volant.cli.values import BadText, label, parse
+from volant.cli.values import BadText, element_of, label, parse, parse_all
 
 
 class Colour(enum.Enum):
@@ -42,6 +43,11 @@ class Named(NamedTuple):
 
 class Typed(TypedDict):
     a: int
+
+
+@dataclass
+class Stored:
+    x: Path
 
 
 class Model(BaseModel):
@@ -72,6 +78,7 @@ Metres = NewType("Metres", float)
         ("2026-01-02T03:04+02:00", datetime, datetime.fromisoformat("2026-01-02T03:04+02:00")),
         ("03:04", time, time(3, 4)),
         ("90s", timedelta, timedelta(seconds=90)),
+        ('{"x": "a/b"}', Stored, Stored(Path("a/b"))),
         ("12345678-1234-5678-1234-567812345678", UUID, UUID("12345678-1234-5678-1234-567812345678")),
         ("RED", Colour, Colour.RED),
         ("red", Colour, Colour.RED),
@@ -119,7 +126,10 @@ def test_text_becomes_a_value(text: str, annotation: Any, value: object) -> None
         ("1,5", Decimal, "not a valid decimal"),
         ("1/0", Fraction, "not a valid fraction"),
         ("2026-13-01", date, "not a valid date"),
-        ("-5s", timedelta, "is not seconds such as"),
+        ("90", timedelta, "not a valid duration: expected a duration such as .* write 90s or 90min"),
+        ("04/07/2013", date, "not a valid date: expected a date such as 2013-07-04"),
+        ("gren", Colour, "did you mean 'GREEN'"),
+        ("@nowhere.json", list[int], r"the file nowhere\.json .* cannot be read: No such file"),
         ("blue", Colour, "'blue' is not one of RED, GREEN"),
         ("c", Literal["a", "b"], "'c' is not one of a, b"),
         ("x", int | float, "not a valid integer; .* not a valid number"),
@@ -133,6 +143,49 @@ def test_text_becomes_a_value(text: str, annotation: Any, value: object) -> None
 def test_text_that_is_no_value_is_refused(text: str, annotation: Any, wanted: str) -> None:
     with pytest.raises(BadText, match=wanted):
         parse(text, annotation)
+
+
+@pytest.mark.parametrize(
+    ("texts", "annotation", "value"),
+    [
+        (["1", "2"], list[int], [1, 2]),
+        (["[1, 2]"], list[int], [1, 2]),
+        (["1"], tuple[int, ...], (1,)),
+        (["a", "[b"], set[str], {"a", "[b"}),
+        (["g", "red"], list[Colour] | None, [Colour.GREEN, Colour.RED]),
+        (["none"], list[int] | None, None),
+        (["[1, 2]"], list[list[int]], [[1, 2]]),
+        (["[[1], [2]]"], list[list[int]], [[1], [2]]),
+        (['{"x": 1}', '{"x": 2}'], list[Point], [Point(1), Point(2)]),
+        (["2 days", "1h"], list[timedelta], [timedelta(days=2), timedelta(hours=1)]),
+        (["x", "1"], list, ["x", 1]),
+    ],
+)
+def test_options_given_again_become_a_collection(texts: list[str], annotation: Any, value: object) -> None:
+    assert element_of(annotation) is not None
+    found = parse_all(texts, annotation)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_collection_is_refused_for_its_first_wrong_element() -> None:
+    with pytest.raises(BadText, match="'x' is not a valid integer"):
+        parse_all(["1", "x"], list[int])
+    with pytest.raises(BadText, match=r"is not JSON for list\[int\]"):
+        parse_all(["[1, x]"], list[int])
+    with pytest.raises(BadText, match="cannot be elements of a set"):
+        parse_all(["[1]", "[2]"], set[list[int]])  # type: ignore[misc]
+
+
+def test_json_is_read_from_a_file_and_from_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "points.json"
+    file.write_text('[{"x": 1}]')
+    assert parse(f"@{file}", list[Point]) == [Point(1)]
+    monkeypatch.setattr("sys.stdin", io.StringIO("[1, 2]"))
+    assert parse("@-", list[int]) == [1, 2]
+    file.write_text("[")
+    with pytest.raises(BadText, match=r"what is in '@.*points\.json' is not JSON for list\[Point\]"):
+        parse(f"@{file}", list[Point])
 
 
 @given(st.integers() | st.floats(allow_nan=False) | st.booleans() | st.dates() | st.decimals(allow_nan=False))
@@ -162,7 +215,10 @@ def test_any_text_is_a_value_or_is_refused(text: str, annotation: Any) -> None:
         (int | str, "integer|text"),
         (Colour, "RED|GREEN"),
         (Literal[1, "a"], "1|a"),
-        (list[int], "json"),
+        (list[int], "integer ..."),
+        (set[Colour] | None, "RED|GREEN ..."),
+        (dict[str, int], "json or @file"),
+        (list[Point], "json or @file"),
         (Any, "text or json"),
         (Metres, "number"),
     ],

@@ -2,18 +2,24 @@
 
 import asyncio
 import copy
+import cProfile
 import io
+import os
 import pickle
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
+import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from tests.client.fake_engine import NOW, change, run_record
+from volant.client.canvas import Canvas
+from volant.client.cells import width_of
 from volant.client.drawing import Drawing
+from volant.client.frames import Frames, shares
 from volant.client.lines import Lines, format_seconds
 from volant.client.outputs import Outputs
 from volant.client.tally import Tally
@@ -36,9 +42,9 @@ class Story:
         name = self.names.get(action, "")
         self.changes.append(change(len(self.changes) + 1, kind, action=ActionId(action), name=name, at=at, **more))
 
-    def create(self, action: str, name: str, parent: str | None = None) -> None:
+    def create(self, action: str, name: str, parent: str | None = None, group: str | None = None) -> None:
         self.names[action] = name
-        self.add(ChangeKind.ACTION_CREATED, action, parent=parent, phase=ActionPhase.QUEUED)
+        self.add(ChangeKind.ACTION_CREATED, action, parent=parent, phase=ActionPhase.QUEUED, group=group)
 
     def start(self, action: str, attempt: int = 0) -> None:
         self.add(ChangeKind.ATTEMPT_STARTED, action, attempt=attempt)
@@ -187,74 +193,219 @@ class TestLines:
         assert stream.getvalue() == "warning: queue has no effect\n"
 
 
-class Screen(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-class TestDrawing:
-    def frame(self, drawing: Drawing, *, width: int = 80, height: int = 24) -> str:
-        console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False, color_system=None)
-        with console.capture() as captured:
-            console.print(drawing)
-        return captured.get()
-
-    def drawn(self, story: Story) -> Drawing:
-        drawing = Drawing(Screen(), now=lambda: NOW + timedelta(seconds=100))
-
-        async def feed() -> None:
-            drawing.accepted(run_record())
-            drawing.changed(story.changes)
-            drawing.close()
-
-        asyncio.run(feed())
-        return drawing
+class TestFrames:
+    def frame(self, story: Story, *, width: int = 80, height: int = 24, is_ascii: bool = False) -> list[str]:
+        tally = Tally()
+        tally.take(story.changes)
+        now = NOW + timedelta(seconds=100)
+        frame = Frames(is_ascii=is_ascii).frame(tally, run_record(), now, columns=width, lines=height)
+        assert all(width_of(line) < width for line in frame)
+        assert len(frame) < max(height, 4)
+        return ["".join(piece.text for piece in line) for line in frame]
 
     def test_ten_thousand_actions_are_a_few_lines(self) -> None:
-        frame = self.frame(self.drawn(fan_out(10_000, 2_500)))
-        assert len(frame.splitlines()) == 3
-        assert "leaf ×10,000" in frame
-        assert "2,500/10,000" in frame
+        frame = self.frame(fan_out(10_000, 2_500, failed=3))
+        assert len(frame) == 3
+        assert frame[0] == "▸ r1  env.main  running  1 min 40 s  2,500/10,001 actions  3 failed  1 running"
+        assert "leaf ×10,000" in frame[2]
+        assert "2,500/10,000" in frame[2]
+        assert "3 failed" in frame[2]
 
-    @pytest.mark.parametrize("height", [6, 10, 24, 60])
-    def test_a_frame_fits_the_screen(self, height: int) -> None:
+    @pytest.mark.parametrize("height", [4, 6, 10, 24, 60])
+    @pytest.mark.parametrize("width", [2, 20, 40, 80, 200])
+    def test_a_frame_fits_the_screen(self, width: int, height: int) -> None:
         story = Story()
         story.create("root", "main")
         for number in range(200):
             story.create(f"a{number}", f"task{number}", "root")
-        frame = self.frame(self.drawn(story), height=height)
-        assert len(frame.splitlines()) <= max(height, 6)
-        assert "more" in frame.splitlines()[-1]
+        frame = self.frame(story, width=width, height=height)
+        if width >= 40:
+            assert "more tasks" in frame[-1]
 
-    @pytest.mark.parametrize("width", [20, 40, 80, 200])
-    def test_the_header_is_one_line(self, width: int) -> None:
-        frame = self.frame(self.drawn(fan_out(1000, 10)), width=width)
-        assert len(frame.splitlines()) == 3
-        assert max(map(len, frame.splitlines())) <= width
+    def test_what_failed_and_what_runs_is_shown_before_the_rest(self) -> None:
+        story = Story()
+        story.create("root", "main")
+        story.start("root")
+        for number in range(100):
+            story.create(f"a{number}", f"task{number}", "root")
+            story.start(f"a{number}")
+            if number != 60:
+                story.end(f"a{number}", ActionPhase.FAILED if number == 80 else ActionPhase.SUCCEEDED)
+        story.create("b", "below", "a60")
+        story.start("b")
+        frame = self.frame(story, height=9)
+        assert [line.split()[1] for line in frame[1:-1]] == ["main", "task0", "task60", "below", "task80"]
+        assert frame[-1].strip() == "… and 97 more tasks"
 
-    def test_brackets_in_messages_are_no_markup(self) -> None:
-        screen = Screen()
-        drawing = Drawing(screen, now=lambda: NOW)
+    def test_calls_in_groups_are_rows_of_their_own(self) -> None:
+        story = Story()
+        story.create("root", "main")
+        for number in range(6):
+            story.create(f"a{number}", "leaf", "root", group=f"month {number % 2}")
+        frame = self.frame(story)
+        assert ["leaf in month 0 ×3" in frame[2], "leaf in month 1 ×3" in frame[3]] == [True, True]
 
-        async def feed() -> None:
-            drawing.notice("[bold]left[/bold] run [x]")
+    def test_the_attempt_of_what_is_tried_again_is_shown(self) -> None:
+        story = Story()
+        story.create("root", "main")
+        story.create("a", "leaf", "root")
+        story.start("a")
+        story.fail_attempt("a")
+        story.start("a", 1)
+        assert self.frame(story)[2].split()[1:4] == ["leaf", "running", "attempt"]
+        assert "attempt 2" in self.frame(story)[2]
+
+    def test_an_ascii_terminal_gets_ascii(self) -> None:
+        frame = self.frame(fan_out(100, 50, failed=2), is_ascii=True)
+        assert all(line.isascii() for line in frame)
+
+    def test_wide_characters_take_two_cells(self) -> None:
+        story = Story()
+        story.create("root", "main")
+        story.create("a", "数" * 100, "root")
+        assert "…" in self.frame(story, width=60)[2]
+
+    @given(st.integers(1, 300), st.lists(st.integers(0, 40), min_size=4, max_size=4))
+    def test_a_bar_has_as_many_cells_as_it_has(self, more: int, counts: list[int]) -> None:
+        sizes = shares(counts, sum(counts) + more, 16)
+        assert sum(sizes) <= 16
+        assert [size > 0 for size in sizes] == [count > 0 for count in counts]
+
+    def test_a_frame_costs_the_same_however_many_actions_have_ended(self) -> None:
+        """Counted in function calls, since time is not to be relied upon."""
+        calls: list[int] = []
+        for ended in (10, 5_000):
+            tally = Tally()
+            tally.take(fan_out(5_000, ended).changes)
+            profile = cProfile.Profile()
+            profile.runcall(Frames().frame, tally, run_record(), NOW, columns=80, lines=24)
+            calls.append(sum(entry.callcount for entry in profile.getstats()))
+        assert calls[1] <= calls[0] * 1.5
+
+
+class Terminal(io.StringIO):
+    """A terminal that shows what was written to it."""
+
+    def __init__(self, columns: int = 80, lines: int = 24) -> None:
+        super().__init__()
+        self.screen = pyte.Screen(columns, lines)
+        self._stream = pyte.Stream(self.screen)
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        # What a terminal does in its usual mode with the end of a line.
+        self._stream.feed(text.replace("\n", "\r\n"))
+        return super().write(text)
+
+    @property
+    def shown(self) -> list[str]:
+        lines = [line.rstrip() for line in self.screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+
+class TestDrawing:
+    def play(self, terminal: Terminal, feed: Callable[[Drawing], None]) -> None:
+        async def body() -> None:
+            drawing = Drawing(terminal, now=lambda: NOW + timedelta(seconds=100))
+            feed(drawing)
             drawing.close()
 
-        asyncio.run(feed())
-        assert "[bold]left[/bold] run [x]" in screen.getvalue()
+        asyncio.run(body())
 
-    def test_closing_says_so_and_restores_the_cursor(self) -> None:
-        screen = Screen()
+    def test_lines_above_stay_and_the_last_frame_too(self) -> None:
+        terminal = Terminal()
+
+        def feed(drawing: Drawing) -> None:
+            drawing.accepted(run_record())
+            drawing.changed([change(1, ChangeKind.WARNING, message="queue has no effect [x]")])
+            drawing._tick()
+            drawing.written(["leaf 1 | hello"])
+            drawing.changed(fan_out(20, 10, failed=1).changes)
+            drawing._tick()
+            drawing.notice("the engine went away")
+
+        self.play(terminal, feed)
+        assert terminal.shown[:4] == [
+            "warning: queue has no effect [x]",
+            "leaf 1 | hello",
+            "leaf: failed: ValueError: no",
+            "the engine went away",
+        ]
+        assert len(terminal.shown) == 7
+        assert terminal.shown[4].startswith("▸ r1  env.main")
+        assert terminal.screen.cursor.hidden is False
+
+    def test_many_failures_are_counted_only(self) -> None:
+        terminal = Terminal(lines=40)
+        self.play(terminal, lambda drawing: drawing.changed(fan_out(100, 100, failed=100).changes))
+        assert sum("leaf: failed" in line for line in terminal.shown) == 10
+        assert "further failures are counted only" in terminal.shown
+
+    def test_a_run_that_ends_at_once_is_drawn_once(self) -> None:
+        terminal = Terminal()
+
+        def feed(drawing: Drawing) -> None:
+            drawing.accepted(run_record())
+            drawing.changed(fan_out(2, 2).changes)
+            drawing.ended(run_record(phase=ActionPhase.SUCCEEDED, ended_at=NOW + timedelta(seconds=1)), None)
+
+        self.play(terminal, feed)
+        assert terminal.getvalue().count("\x1b[?25l") == 1
+        assert terminal.shown[0].startswith("✓ r1  env.main  succeeded  1.0 s")
+
+    @pytest.mark.parametrize("columns", [30, 40, 79])
+    def test_a_terminal_that_gets_narrower_is_not_torn(self, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        terminal = Terminal(columns=80)
+        size = [80]
+        monkeypatch.setattr(Canvas, "size", property(lambda _self: os.terminal_size((size[0], 24))))
+
+        def feed(drawing: Drawing) -> None:
+            drawing.accepted(run_record())
+            drawing.changed(fan_out(2_000, 1_500, failed=1).changes)
+            drawing._tick()
+            # Terminals wrap what is there when they get narrower; the emulator does not, so it is written anew.
+            before = terminal.shown
+            terminal.screen.reset()
+            terminal.screen.resize(24, columns)
+            size[0] = columns
+            terminal._stream.feed("".join(f"{line}\r\n" for line in before))
+            drawing._tick()
+
+        self.play(terminal, feed)
+        assert [line.split()[0] for line in terminal.shown] == ["leaf:", "▸", "▸", "·"]
+
+    def test_a_stream_that_breaks_does_not_end_the_watching(self) -> None:
+        class Broken(Terminal):
+            def flush(self) -> None:
+                raise BrokenPipeError
+
+        for make in (Drawing, Lines):
+            stream = Broken()
+
+            async def feed(make: Callable[..., Drawing | Lines] = make, stream: Broken = stream) -> None:
+                reporter = make(stream)
+                reporter.accepted(run_record())
+                reporter.changed(fan_out(3, 3, failed=3).changes)
+                reporter.written(["x"])
+                reporter.notice("y")
+                reporter.close()
+
+            asyncio.run(feed())
+
+    def test_closing_says_so(self) -> None:
         closed: list[bool] = []
-        drawing = Drawing(screen, on_close=lambda: closed.append(True), now=lambda: NOW)
 
         async def feed() -> None:
+            drawing = Drawing(Terminal(), on_close=lambda: closed.append(True), now=lambda: NOW)
             drawing.accepted(run_record())
             drawing.close()
 
         asyncio.run(feed())
         assert closed == [True]
-        assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h")
 
 
 class TestOutputs:

@@ -191,6 +191,115 @@ def test_what_asks_for_no_memory_is_not_held_up_by_memory_beyond_capacity() -> N
     assert admit(placement) == [3]
 
 
+def test_no_more_of_a_run_run_at_once_than_its_bound() -> None:
+    placement = place(Capacity(cpu=8000, memory=0))
+    placement.bind(RunId("bound"), 2)
+    for key in range(5):
+        enqueue(placement, key, run="bound")
+    for key in range(10, 12):
+        enqueue(placement, key, run="free")
+    assert sorted(admit(placement)) == [0, 1, 10, 11]
+    assert admit(placement, can_progress=False) == []
+    placement.release(AttemptKey(0))
+    assert admit(placement) == [2]
+    placement.unbind(RunId("bound"))
+    assert admit(placement) == [3, 4]
+
+
+def test_one_that_waits_for_its_calls_does_not_count_against_the_bound_and_counts_again_when_it_wakes() -> None:
+    placement = place(Capacity(cpu=8000, memory=0))
+    placement.bind(RunId("r"), 1)
+    for key in range(3):
+        enqueue(placement, key)
+    assert admit(placement) == [0]
+    placement.lend(AttemptKey(0))  # it sleeps: it runs all the same
+    assert admit(placement) == []
+    placement.lend(AttemptKey(0), for_calls=True)
+    assert admit(placement) == [1]
+    placement.answered(AttemptKey(0))
+    placement.release(AttemptKey(1))
+    assert admit(placement) == []
+    placement.take_back(AttemptKey(0))
+    assert admit(placement) == []
+    placement.lend(AttemptKey(0), for_calls=True)
+    assert admit(placement) == [2]
+
+
+def test_a_run_at_its_bound_makes_nobody_wait() -> None:
+    placement = place(Capacity(cpu=2000, memory=0))
+    placement.bind(RunId("bound"), 1)
+    enqueue(placement, 0, run="bound", request=Request(cpu=100))
+    assert admit(placement) == [0]
+    enqueue(placement, 1, run="bound", request=Request(cpu=2000))
+    for key in range(100, 800):
+        enqueue(placement, key, run="free")
+        assert admit(placement) == [key]
+        placement.release(AttemptKey(key))
+        placement.gone()
+
+
+def test_what_runs_in_a_process_that_is_there_waits_for_its_bound_only() -> None:
+    placement = place(Capacity(cpu=1000, memory=0, processes=1))
+    enqueue(placement, 0)
+    assert admit(placement) == [0]
+    placement.bind(RunId("inline"), 2)
+    for key in range(1, 4):
+        enqueue(placement, key, run="inline", request=Request(cpu=0, processes=0))
+    enqueue(placement, 4)
+    assert admit(placement) == [1, 2]
+    placement.release(AttemptKey(1))
+    assert admit(placement) == [3]
+    assert placement.processes == 1
+
+
+@given(
+    parents=st.lists(st.integers(0, 20), max_size=20),
+    most=st.integers(1, 3),
+    cores=st.integers(1, 4),
+    data=st.data(),
+)
+def test_a_bound_tree_of_any_shape_ends(parents: list[int], most: int, cores: int, data: st.DataObject) -> None:
+    """Each action calls its children at once and waits for them; whatever order things happen in, all of them end."""
+    placement = place(Capacity(cpu=cores * 1000, memory=0))
+    placement.bind(RunId("r"), most)
+    parent_of = {number + 1: parent % (number + 1) for number, parent in enumerate(parents)}
+    children = {key: {child for child, parent in parent_of.items() if parent == key} for key in (0, *parent_of)}
+    depths = {0: 0}
+    for child, parent in parent_of.items():
+        depths[child] = depths[parent] + 1
+    enqueue(placement, 0)
+    working: set[int] = set()
+    waiting: set[int] = set()
+    called: set[int] = set()
+    ended: set[int] = set()
+    while len(ended) < len(depths):
+        for key in admit(placement, can_progress=bool(working)):
+            working.add(key)
+            assert len(working) <= most
+        key = data.draw(st.sampled_from(sorted(working)))
+        if key not in called and children[key]:
+            called.add(key)
+            for child in children[key]:
+                enqueue(placement, child, depth=depths[child])
+            working.remove(key)
+            waiting.add(key)
+            placement.lend(AttemptKey(key), for_calls=True)
+            continue
+        working.remove(key)
+        ended.add(key)
+        placement.release(AttemptKey(key))
+        placement.gone()
+        above = parent_of.get(key)
+        if above is not None and children[above] <= ended:
+            waiting.remove(above)
+            working.add(above)
+            placement.take_back(AttemptKey(above))
+    assert not placement.queued
+
+
+BOUNDS = {"a": 2, "b": 1}
+
+
 class Machine(RuleBasedStateMachine):
     """Random workloads: the sum of requests stays within capacity but for the stated exceptions."""
 
@@ -201,8 +310,13 @@ class Machine(RuleBasedStateMachine):
         self.requests: dict[int, Request] = {}
         self.queued: set[int] = set()
         self.running: dict[int, bool] = {}
-        self.beyond = False
+        """Whether its CPU is lent."""
+        self.counting: set[int] = set()
+        """Those that run within the bound of their run."""
+        self.runs: dict[int, str] = {}
         self.count = 0
+        for run, most in BOUNDS.items():
+            self.placement.bind(RunId(run), most)
 
     @rule(
         cpu=st.sampled_from([0, 500, 1000, 4000]),
@@ -215,6 +329,7 @@ class Machine(RuleBasedStateMachine):
         self.count += 1
         self.requests[self.count] = Request(cpu=cpu, memory=memory, gpus=gpus)
         self.queued.add(self.count)
+        self.runs[self.count] = run
         enqueue(self.placement, self.count, run=run, depth=depth, request=self.requests[self.count])
 
     @rule()
@@ -223,22 +338,35 @@ class Machine(RuleBasedStateMachine):
             key = int(admission.key)
             self.queued.remove(key)
             self.running[key] = False
+            self.counting.add(key)
+            run = self.runs[key]
+            of_run = [other for other in self.counting if self.runs[other] == run]
+            assert len(of_run) <= BOUNDS.get(run, len(of_run))
             used = [self.requests[k] for k, lent in self.running.items() if not lent]
             # Those who woke up may hold more than there is; who asks for none of it need not wait for that.
             assert sum(request.cpu for request in used) <= self.capacity.cpu or self.requests[key].cpu == 0
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data())
-    def lend(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), for_calls=st.booleans())
+    def lend(self, data: st.DataObject, for_calls: bool) -> None:
         key = data.draw(st.sampled_from(sorted(self.running)))
         self.running[key] = True
-        self.placement.lend(AttemptKey(key))
+        self.counting.discard(key) if for_calls else self.counting.add(key)
+        self.placement.lend(AttemptKey(key), for_calls=for_calls)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.running)))
+        self.counting.add(key)
+        self.placement.answered(AttemptKey(key))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def take_back(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.running)))
         self.running[key] = False
+        self.counting.add(key)
         self.placement.take_back(AttemptKey(key))
 
     @precondition(lambda self: self.running)
@@ -246,6 +374,7 @@ class Machine(RuleBasedStateMachine):
     def end(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.running)))
         del self.running[key]
+        self.counting.discard(key)
         self.placement.release(AttemptKey(key))
         self.placement.gone()
 

@@ -404,7 +404,7 @@ def test_an_attempt_that_waits_lends_its_cpu_until_it_is_told_something() -> Non
     driver = Driver()
     root = driver.start()
     driver.call(root, "a", 1)
-    assert driver.take(driver.machine.waiting(root, 0, driver.now)) == [Lend(root)]
+    assert driver.take(driver.machine.waiting(root, 0, driver.now)) == [Lend(root, for_calls=True)]
     assert not driver.machine.can_progress()
     a = driver.start(ActionId("a"))
     assert driver.machine.can_progress()

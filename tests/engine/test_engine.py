@@ -194,6 +194,40 @@ def test_recursion_deeper_than_the_cores_finishes(tmp_path: Path, depth: int) ->
     play(tmp_path, scenario, nested=nested)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_no_more_actions_of_a_run_work_at_once_than_it_allows(tmp_path: Path, at_once: int) -> None:
+    working: set[str] = set()
+    most = 0
+
+    async def root(attempt: ScriptedAttempt) -> bytes:
+        calls = [attempt.call("middle", action=f"m{n}") for n in range(4)]
+        attempt.wait()
+        await asyncio.gather(*calls)
+        return b"done"
+
+    async def middle(attempt: ScriptedAttempt) -> bytes:
+        calls = [attempt.call("worker", action=f"w{n}") for n in range(5)]
+        attempt.wait()
+        await asyncio.gather(*calls)
+        return b"done"
+
+    async def worker(attempt: ScriptedAttempt) -> bytes:
+        nonlocal most
+        working.add(attempt.action)
+        most = max(most, len(working))
+        # It talks to somebody: its CPU is lent, but it runs.
+        attempt.wait()
+        await asyncio.sleep(0.001)
+        working.remove(attempt.action)
+        return b"done"
+
+    async def scenario(world: World) -> None:
+        assert (await world.run("root", at_once=at_once)).phase is ActionPhase.SUCCEEDED
+        assert most == at_once
+
+    play(tmp_path, scenario, root=root, middle=middle, worker=worker)
+
+
 def test_two_runs_at_once_both_end(tmp_path: Path) -> None:
     async def root(attempt: ScriptedAttempt) -> bytes:
         calls = [attempt.call("leaf", action=f"a{n}") for n in range(100)]

@@ -31,7 +31,9 @@ class Scene:
     def __init__(self, holders: int) -> None:
         self.placement = Placement(Capacity(cpu=1000 * holders, memory=0, processes=10_000))
         self.sight = Sight()
-        self.observer = CpuObserver(self.placement, launcher_of=lambda _: self.sight, changed=lambda: None)
+        self.observer = CpuObserver(
+            self.placement, launcher_of=lambda _: self.sight, asks=lambda _: False, changed=lambda: None
+        )
         for key in range(holders + 1):
             self.placement.enqueue(AttemptKey(key), run=RunId("r"), depth=0, request=Request(cpu=1000))
         assert len(self.placement.admit(can_progress=True)) == holders

@@ -84,15 +84,22 @@ class World:
     def _committed(self, run: RunId, changes: Sequence[Change]) -> None:
         self.service.committed(run, changes)
 
-    async def run(self, task: str, *, name: str = "r", retries: int = 0) -> RunRecord:
-        await self.submit(task, name=name, retries=retries)
+    async def run(self, task: str, *, name: str = "r", retries: int = 0, at_once: int | None = None) -> RunRecord:
+        await self.submit(task, name=name, retries=retries, at_once=at_once)
         await self.engine.until_ended(RunId(name))
         record = await self.journal.run(RunId(name))
         assert record is not None
         return record
 
     async def submit(
-        self, task: str, *, name: str = "r", retries: int = 0, launcher: Launcher | None = None, grace: float = 5.0
+        self,
+        task: str,
+        *,
+        name: str = "r",
+        retries: int = 0,
+        launcher: Launcher | None = None,
+        grace: float = 5.0,
+        at_once: int | None = None,
     ) -> None:
         digest, body = encoded(scripted_spec(task, retries=retries))
         now = datetime.now(UTC)
@@ -105,7 +112,7 @@ class World:
                 spec_body=body,
                 context=context,
                 code=CODE,
-                options=RunOptions(grace_period=grace),
+                options=RunOptions(grace_period=grace, max_action_concurrency=at_once),
                 environ={},
                 inputs=Inputs(payload=Inline(data=b""), digest="d"),
             ),

@@ -1,5 +1,7 @@
 """CPU is lent by those who wait: deep trees, wide fans and sleepers all finish on two cores."""
 
+import pytest
+
 from tests.scenarios.conftest import User, result
 
 HEAD = """
@@ -122,3 +124,58 @@ def test_a_slow_call_of_a_blocking_map_does_not_hold_back_later_ones(user: User)
         4,
         5,
     ]
+
+
+@pytest.mark.parametrize("mode", ["local", "inline"])
+def test_a_run_has_no_more_actions_at_work_than_it_allows(user: User, mode: str) -> None:
+    """Leaves that sleep lend their CPU and still count; those that wait for them do not, or nothing would end."""
+    body = f"""
+    import pathlib, sys
+    marks = pathlib.Path("marks-{mode}")
+
+    def others() -> int:
+        return len(list(marks.iterdir()))
+
+    @env.task
+    async def leaf(n: int) -> int:
+        mark = marks / f"async{{n}}"
+        mark.touch()
+        seen = others()
+        await asyncio.sleep(0.02)
+        seen = max(seen, others())
+        mark.unlink()
+        return seen
+
+    @env.task
+    def sync_leaf(n: int) -> int:
+        mark = marks / f"sync{{n}}"
+        mark.touch()
+        time.sleep(0.02)
+        seen = others()
+        mark.unlink()
+        return seen
+
+    @env.task
+    async def middle(n: int) -> int:
+        calls = [leaf(n * 4 + k) for k in range(4)] + [sync_leaf.aio(n * 4 + k) for k in range(4)]
+        return max(await asyncio.gather(*calls))
+
+    @env.task
+    def sync_middle(n: int) -> int:
+        return max(sync_leaf(100 + n * 2 + k) for k in range(2))
+
+    @env.task
+    async def main() -> int:
+        marks.mkdir()
+        found = max(await asyncio.gather(*(middle(n) for n in range(3)), *(sync_middle.aio(n) for n in range(3))))
+        marks.rmdir()
+        return found
+
+    if __name__ == "__main__":
+        found = []
+        for most in (1, 3):
+            run = volant.with_runcontext(mode="{mode}", max_action_concurrency=most).run(main)
+            found.append(run.outputs()[0])
+        print(json.dumps(found))
+    """
+    assert result(user.python(HEAD + body, name=f"bound_{mode}.py")) == [1, 3]

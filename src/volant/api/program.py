@@ -1,12 +1,11 @@
 """What this program told Volant about itself: the arguments of `init`, the flags of the command line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from volant.client.client import Client
-from volant.client.reporting import Reporter
 from volant.client.starting import EngineStart
 from volant.settings.loading import load_settings
-from volant.settings.tree import Mode, Settings
+from volant.settings.tree import Settings
 from volant.wiring.client import Reporters, make_client
 
 
@@ -22,7 +21,7 @@ class Program:
         """Of a server, from `volant.init`."""
         self.early_start: EngineStart | None = None
         """An engine that the command line began to start before it knew what it will be for."""
-        self.reporters: Callable[[Mode], Reporter] = Reporters()
+        self.reporters = Reporters()
         """Makes what shows a run that is waited for."""
 
     def settings(self, arguments: Mapping[str, object] | None = None, *, place: str = "volant.init") -> Settings:

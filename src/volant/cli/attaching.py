@@ -6,7 +6,7 @@ from volant.api.runs import Run
 from volant.cli.commands import Command
 from volant.cli.failing import EXIT_INTERRUPTED
 from volant.cli.get.options import output_option
-from volant.cli.results import show_end
+from volant.cli.recorded import show_end
 
 
 @click.command("attach", cls=Command)

@@ -1,6 +1,60 @@
-"""What all commands are made of."""
+"""What all commands are made of: click's, with help in the colours of the rest and nothing imported for it.
 
-from rich_click import RichCommand as Command
-from rich_click import RichGroup as Group
+Click reads the command line; it is told here how headings and options look. A library that draws boxes around them
+would cost more time than all the commands together.
+"""
 
-__all__ = ["Command", "Group"]
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from volant.settings.terminal import wants_colour
+
+_WIDEST = 100
+
+
+def heading(text: str) -> str:
+    """As headings of the help look."""
+    return click.style(text, fg="green", bold=True)
+
+
+def literal(text: str) -> str:
+    """As what is typed as it stands looks."""
+    return click.style(text, fg="cyan", bold=True)
+
+
+class _Formatter(click.HelpFormatter):
+    """Click's, with colour; `click.echo` takes it off where it is not wanted."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args, heading("Usage: ") if prefix is None else prefix)
+
+    def write_heading(self, heading: str) -> None:
+        self.write(f"{'':>{self.current_indent}}{click.style(f'{heading}:', fg='green', bold=True)}\n")
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl([(literal(term), text) for term, text in rows], col_max, col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+    def __init__(self, command: click.Command, **settings: Any) -> None:
+        settings.setdefault("max_content_width", _WIDEST)
+        # None lets click look whether its stream is a terminal, which is all that is left to look at.
+        super().__init__(command, color=None if wants_colour(sys.stdout) else False, **settings)
+
+
+class Command(click.Command):
+    """A command."""
+
+    context_class = _Context
+
+
+class Group(click.Group):
+    """A command of commands."""
+
+    context_class = _Context
+    command_class = Command

@@ -2,14 +2,15 @@
 
 import click
 from click.shell_completion import get_completion_class
-from rich_click import RichCommand
+
+from volant.cli.commands import Command
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_VOLANT_COMPLETE"
 """Set by the scripts when they ask for words."""
 
 
-@click.command("completion", cls=RichCommand)
+@click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> None:
     """Print the script that lets a shell complete commands, options, and names of runs, tasks and settings.

@@ -6,12 +6,12 @@ from operator import attrgetter
 
 import click
 from rich.text import Text
-from rich_click import RichCommand
 
 from volant.api.program import program
 from volant.cli.checkup import isolation, machine, service, software, storage
 from volant.cli.checkup.findings import Finding, Verdict, worst
 from volant.cli.columns import columns, print_plainly, stdout_console
+from volant.cli.commands import Command
 from volant.cli.failing import EXIT_FAILED
 from volant.cli.showing import print_json
 from volant.kit.homes import absolute_home
@@ -24,7 +24,7 @@ _STYLES = {
 }
 
 
-@click.command("doctor", cls=RichCommand)
+@click.command("doctor", cls=Command)
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Form of the report.")
 def command(output: str) -> int:
     """Show what this machine offers, and what follows where something is not there.

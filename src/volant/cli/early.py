@@ -6,11 +6,11 @@ read them properly.
 
 from collections.abc import Sequence
 
+from volant.cli.main import NEED_AN_ENGINE
 from volant.client.starting import EngineStart, ensure_engine
 from volant.model.errors import VolantError
 from volant.settings.loading import engine_environ, load_settings
 
-_NEED_AN_ENGINE = frozenset({"run", "attach", "resume", "abort", "get", "rerun", "logs", "delete"})
 _NEEDS_NONE = ("get", "settings")
 _HELP = frozenset({"--help", "-h"})
 
@@ -18,7 +18,7 @@ _HELP = frozenset({"--help", "-h"})
 def start_engine_early(arguments: Sequence[str]) -> EngineStart | None:
     """An engine on its way, if the command will want one."""
     home, rest = _split_home(arguments)
-    if not rest or rest[0] not in _NEED_AN_ENGINE or len(rest) < 2 or _HELP.intersection(rest):
+    if not rest or rest[0] not in NEED_AN_ENGINE or len(rest) < 2 or _HELP.intersection(rest):
         return None
     if tuple(rest[:2]) == _NEEDS_NONE:
         return None

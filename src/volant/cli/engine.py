@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich_click import RichCommand, RichGroup
 
 from volant.api.program import program
 from volant.cli.checkup.service import other_settings
 from volant.cli.columns import columns, print_plainly, stdout_console
+from volant.cli.commands import Command, Group
 from volant.cli.failing import EXIT_FAILED
 from volant.cli.showing import duration_of, print_json
 from volant.client.connection import Connection
@@ -34,7 +34,7 @@ _LEAVING = 30.0
 """Seconds that an engine may take to let go of its home once it has said that it leaves."""
 
 
-@click.group("engine", cls=RichGroup)
+@click.group("engine", cls=Group)
 def command() -> None:
     """Look at the engine of the home, start or stop it.
 
@@ -43,7 +43,7 @@ def command() -> None:
     """
 
 
-@command.command("status", cls=RichCommand)
+@command.command("status", cls=Command)
 @_FORM
 def status(output: str) -> int:
     """Show what the engine is doing. The exit code is 1 when none runs."""
@@ -58,7 +58,7 @@ def status(output: str) -> int:
     return 0 if found is not None else EXIT_FAILED
 
 
-@command.command("start", cls=RichCommand)
+@command.command("start", cls=Command)
 @_FORM
 def start(output: str) -> None:
     """Start the engine, or find it, and wait until it listens."""
@@ -71,7 +71,7 @@ def start(output: str) -> None:
     click.echo(f"the engine of {found.home} {what}, process {found.pid}", err=True)
 
 
-@command.command("stop", cls=RichCommand)
+@command.command("stop", cls=Command)
 @click.option("--abort-runs", is_flag=True, help="Abort the runs that it executes; without it a busy engine stays.")
 @_FORM
 def stop(abort_runs: bool, output: str) -> None:
@@ -84,7 +84,7 @@ def stop(abort_runs: bool, output: str) -> None:
     click.echo(f"the engine of {home} has left" if stopped else f"no engine runs for {home}", err=True)
 
 
-@command.command("log", cls=RichCommand)
+@command.command("log", cls=Command)
 @click.option("--lines", "-n", type=click.IntRange(0), default=100, show_default=True, help="So many of the last ones.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what it writes from now on, until Ctrl-C.")
 def log(lines: int, follow: bool) -> None:

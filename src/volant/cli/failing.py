@@ -6,23 +6,42 @@ import traceback
 import click
 
 from volant.model.errors import ArgumentError, SettingsError, UnknownParameterError, VolantError
+from volant.settings.terminal import wants_colour
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
+class WrongCommandLine(VolantError):
+    """The command line names something that is not there, or asks for something that cannot be: exit code 2."""
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Text on standard error, its colours only where they are wanted; nothing when nobody reads it any more."""
+    try:
+        click.echo(text, err=True, nl=False, color=wants_colour(sys.stderr))
+        click.echo(end, err=True, nl=False)
+    except (OSError, ValueError):
+        return
+
+
 def say_error(message: str, hint: str | None = None) -> None:
     """One error on standard error."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    say(f"{click.style('error:', fg='red', bold=True)} {message}")
     if hint:
-        click.echo(f"{click.style('hint:', fg='cyan', bold=True)} {hint}", err=True)
+        say_hint(hint)
+
+
+def say_hint(hint: str) -> None:
+    """What the user can do."""
+    say(f"{click.style('hint:', fg='cyan', bold=True)} {hint}")
 
 
 def report_error(error: Exception) -> int:
     """Say what went wrong and give the exit code."""
     if isinstance(error, click.UsageError):
-        error.show(sys.stderr)
+        say_error(error.format_message(), _usage_hint(error))
         return EXIT_USAGE
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
@@ -31,9 +50,17 @@ def report_error(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, VolantError):
         say_error(str(error), error.hint)
-        return EXIT_USAGE if isinstance(error, (ArgumentError, SettingsError, UnknownParameterError)) else EXIT_FAILED
+        is_usage = isinstance(error, (WrongCommandLine, ArgumentError, SettingsError, UnknownParameterError))
+        return EXIT_USAGE if is_usage else EXIT_FAILED
     if isinstance(error, BrokenPipeError):
         return EXIT_FAILED
     traceback.print_exception(error)
     say_error(f"{type(error).__name__}: {error}", "this is a mistake in Volant itself")
     return EXIT_FAILED
+
+
+def _usage_hint(error: click.UsageError) -> str | None:
+    context = error.ctx
+    if context is None or not context.help_option_names:
+        return None
+    return f"{context.command_path} {context.help_option_names[-1]} shows what there is"

@@ -1,7 +1,11 @@
-"""From a file and a name to the task that is meant."""
+"""From a file or a module, and a name, to the task that is meant."""
 
+import importlib
+import importlib.util
 import os
+import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,67 +13,52 @@ from typing import Any
 from volant.authoring.task import Task
 from volant.bundle.code import PACKAGE_ROOT
 from volant.bundle.loading import load_file_as_module
+from volant.cli.failing import WrongCommandLine
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import CallError, VolantError
+
+_OWN = os.path.join(PACKAGE_ROOT, "volant", "")
 
 
 class FileFailed(CallError):
     """The user's file cannot be imported; `lines` is the traceback, without frames of ours."""
 
-    def __init__(self, message: str, *, lines: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, lines: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
         self.lines = lines
 
 
 def load_tasks(file: str) -> dict[str, Task[..., Any]]:
-    """Import *file* and give its tasks by the names they have in it.
+    """Import *file*, which may also be the dotted name of a module, and give its tasks by the names they have in it.
 
     Raises:
-        CallError: there is no such file, or it has no tasks.
+        WrongCommandLine: there is no such file or module, or it has no tasks.
         FileFailed: it raises when it is imported.
     """
-    path = Path(file)
-    if not path.is_file():
-        where = "is a folder" if path.is_dir() else "does not exist"
-        raise CallError(f"{file} {where}, expected a Python file{_similar_file(path)}")
-    module = _load(path, file)
-    names: dict[str, object] = vars(module)
+    names: dict[str, object] = vars(_execute(file, _loader_of(file)))
     tasks: dict[str, Task[..., Any]] = {name: value for name, value in names.items() if isinstance(value, Task)}
     if not tasks:
-        raise CallError(f"{file} has no tasks", hint="a task is a function decorated with @env.task")
+        raise WrongCommandLine(f"{file} has no tasks", hint="a task is a function decorated with @env.task")
     return tasks
 
 
-def choose_task(file: str, name: str | None, tasks: dict[str, Task[..., Any]]) -> Task[..., Any]:
-    """The task of this name or full name; without one the only entrypoint, or the only task.
+def choose_task(file: str, name: str | None, tasks: dict[str, Task[..., Any]]) -> Task[..., Any] | None:
+    """The task of this name or full name; without one the only entrypoint, or the only task; None if there are more.
 
     Raises:
-        CallError: there is none, or several; they are listed.
+        WrongCommandLine: there is none of that name; the nearest one is named.
     """
     if name is not None:
         return _named(file, name, tasks)
-    own = _own_tasks(tasks)
-    entrypoints = {name: task for name, task in own.items() if task.entrypoint}
-    for candidates in (entrypoints, own):
+    own = own_tasks(tasks)
+    entrypoints = [task for task in own.values() if task.entrypoint]
+    for candidates in (entrypoints, list(own.values())):
         if len(candidates) == 1:
-            return next(iter(candidates.values()))
-    several = "several entrypoints" if entrypoints else f"{len(own)} tasks and no entrypoint"
-    listed = ", ".join(entrypoints or own)
-    raise CallError(f"{file} has {several}, expected a name: {listed}", hint=f"volant run {file} {next(iter(own))}")
+            return candidates[0]
+    return None
 
 
-def _named(file: str, name: str, tasks: dict[str, Task[..., Any]]) -> Task[..., Any]:
-    if name in tasks:
-        return tasks[name]
-    by_full_name = {task.name: task for task in tasks.values()}
-    for full_name, task in by_full_name.items():
-        if full_name == name:
-            return task
-    listed = ", ".join(tasks)
-    raise CallError(f"{file} has no task {name!r}{did_you_mean(name, tasks)}", hint=f"it has {listed}")
-
-
-def _own_tasks(tasks: dict[str, Task[..., Any]]) -> dict[str, Task[..., Any]]:
+def own_tasks(tasks: dict[str, Task[..., Any]]) -> dict[str, Task[..., Any]]:
     """Each task once, by its first name."""
     seen: dict[int, str] = {}
     for name, task in tasks.items():
@@ -77,25 +66,89 @@ def _own_tasks(tasks: dict[str, Task[..., Any]]) -> dict[str, Task[..., Any]]:
     return {name: tasks[name] for name in seen.values()}
 
 
-def _load(path: Path, file: str) -> ModuleType:
+def _named(file: str, name: str, tasks: dict[str, Task[..., Any]]) -> Task[..., Any]:
+    if name in tasks:
+        return tasks[name]
+    for task in tasks.values():
+        if task.name == name:
+            return task
+    names = [*tasks, *(task.name for task in tasks.values())]
+    suggestion = did_you_mean(name, names) or did_you_mean(name.replace("-", "_"), names)
+    raise WrongCommandLine(f"{file} has no task {name!r}{suggestion}", hint=f"it has {', '.join(own_tasks(tasks))}")
+
+
+def _loader_of(file: str) -> Callable[[], ModuleType]:
+    """What imports it.
+
+    Raises:
+        WrongCommandLine: it is neither a file nor a module.
+    """
+    path = Path(file)
+    if path.is_file():
+        return lambda: load_file_as_module(path)
+    if path.is_dir():
+        raise WrongCommandLine(f"{file} is a folder, expected a Python file{_python_files_in(path)}")
+    if path.suffix != ".py" and all(part.isidentifier() for part in file.split(".")):
+        # As `python -m` does: where the command is given is where modules are looked for first.
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        top = file.partition(".")[0]
+        if importlib.util.find_spec(top) is not None:
+            return lambda: importlib.import_module(file)
+    raise WrongCommandLine(f"{file} does not exist, expected a Python file or a module{_similar_file(path)}")
+
+
+def _execute(file: str, load: Callable[[], ModuleType]) -> ModuleType:
     try:
-        return load_file_as_module(path)
-    except VolantError:
-        raise
+        return load()
+    except VolantError as error:
+        lines = user_traceback(error)
+        raise FileFailed(f"{file} cannot be imported: {error}", lines=lines, hint=error.hint) from error
+    except ModuleNotFoundError as error:
+        if error.name is not None and (file == error.name or file.startswith(f"{error.name}.")):
+            raise WrongCommandLine(f"there is no module {error.name!r}") from None
+        raise _failed(file, error) from error
     except (Exception, SystemExit) as error:
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise FileFailed(f"{file} cannot be imported: {what}", lines=_user_traceback(error)) from error
+        raise _failed(file, error) from error
 
 
-def _user_traceback(error: BaseException) -> str:
-    """The traceback from the user's first frame on."""
-    own = os.path.join(PACKAGE_ROOT, "volant", "")
-    frame = error.__traceback__
-    while frame is not None and (
-        frame.tb_frame.f_code.co_filename.startswith((own, "<frozen importlib")) and frame.tb_next is not None
-    ):
-        frame = frame.tb_next
-    return "".join(traceback.format_exception(type(error), error, frame))
+def _failed(file: str, error: BaseException) -> FileFailed:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return FileFailed(f"{file} cannot be imported: {what}", lines=user_traceback(error))
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback with the user's frames only, and those of what was raised before it in the user's code.
+
+    What we raise ourselves is said in words, so of that there are the frames alone.
+    """
+    shown = traceback.TracebackException.from_exception(error)
+    waiting = [shown]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        _leave_out_ours(each)
+        if each.__context__ is not None and not _leave_out_ours(each.__context__):
+            each.__context__ = None
+        waiting += [other for other in (each.__cause__, each.__context__, *(each.exceptions or ())) if other]
+    if isinstance(error, VolantError):
+        return "".join(["Traceback (most recent call last):\n", *shown.stack.format()]) if shown.stack else ""
+    return "".join(shown.format())
+
+
+def _leave_out_ours(shown: traceback.TracebackException) -> bool:
+    """Whether anything of the user's is left."""
+    shown.stack[:] = [frame for frame in shown.stack if not frame.filename.startswith((_OWN, "<frozen importlib"))]
+    return bool(shown.stack)
+
+
+def _python_files_in(folder: Path) -> str:
+    names = sorted(entry.name for entry in folder.glob("*.py"))[:5]
+    return f", such as {folder / names[0]}" if names else ""
 
 
 def _similar_file(path: Path) -> str:
@@ -103,4 +156,6 @@ def _similar_file(path: Path) -> str:
         names = [entry.name for entry in path.parent.iterdir() if entry.suffix == ".py"]
     except OSError:
         return ""
-    return did_you_mean(path.name, names)
+    # A name without its ending is a module's; what is meant is mostly the file.
+    found = did_you_mean(path.name, names) or did_you_mean(f"{path.name}.py", names)
+    return found.replace("did you mean '", f"did you mean '{path.parent / ''}/", 1) if path.parent.name else found

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from rich_click import RichCommand
 
 from volant.cli.columns import current_folder
+from volant.cli.commands import Command
 from volant.cli.project_files import project_files
 from volant.model.errors import CallError
 
@@ -22,7 +22,7 @@ _HARMLESS = frozenset({".git", ".venv"})
 _SHOWN = 5
 
 
-@click.command("init", cls=RichCommand)
+@click.command("init", cls=Command)
 @click.argument("folder", default=".", metavar="[FOLDER]")
 @click.option("--name", metavar="NAME", help="Name of the project; that of the folder by default.")
 def command(folder: str, name: str | None) -> None:

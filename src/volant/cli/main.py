@@ -3,11 +3,12 @@
 import os
 import sys
 
-from volant.cli.early import start_engine_early
-
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+NEED_AN_ENGINE = frozenset({"run", "attach", "resume", "abort", "get", "rerun", "logs", "delete"})
+"""Commands for which the engine is started before anything else is imported."""
 
 
 def main() -> None:
@@ -18,8 +19,39 @@ def main() -> None:
         from volant.cli.completing import complete
 
         sys.exit(complete(instruction))
-    # Before click, rich and the user's file are imported: the engine starts on another core meanwhile.
+    code = _do(arguments)
+    _leave_what_nobody_reads()
+    sys.exit(code)
+
+
+def _do(arguments: list[str]) -> int:
+    if NEED_AN_ENGINE.isdisjoint(arguments):
+        from volant.cli.table import run_command_line
+
+        return run_command_line(arguments)
+    from volant.cli.early import start_engine_early
+
+    # Before click and the user's file are imported: the engine starts on another core meanwhile.
     start = start_engine_early(arguments)
+    from volant.api.program import program
     from volant.cli.table import run_command_line
 
-    sys.exit(run_command_line(arguments, start))
+    program.early_start = start
+    try:
+        return run_command_line(arguments)
+    finally:
+        if program.early_start is not None:
+            program.early_start.close()
+
+
+def _leave_what_nobody_reads() -> None:
+    """What is left in a stream whose reader has gone would be complained about while the interpreter ends."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None or stream.closed:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -1,13 +1,19 @@
 """The options of a task on the command line, from its signature."""
 
+import enum
 from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from volant.authoring.task import Task
-from volant.cli.values import BadText, label, parse
+from volant.cli.values import BadText, choices, element_of, is_flag, label, parse, parse_all
 from volant.values.interfaces import EMPTY, Parameter
 
 
@@ -26,11 +32,19 @@ class AnnotatedType(click.ParamType[Any]):
         except BadText as error:
             self.fail(str(error), param, ctx)
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        found = choices(self.annotation)
+        return [CompletionItem(choice) for choice in found if choice.casefold().startswith(incomplete.casefold())]
 
-def options_of(task: Task[..., Any]) -> list[click.Parameter]:
-    """One option per parameter of *task*."""
+
+def options_of(task: Task[..., Any], texts: Mapping[str, str] | None = None) -> list[click.Parameter]:
+    """One option per parameter of *task*; *texts* are what its documentation says about them."""
     types = task.interface.types
-    return [_option(parameter, types[parameter.name]) for parameter in task.interface.parameters]
+    names = {_spelling(parameter) for parameter in task.interface.parameters}
+    return [
+        _option(parameter, types[parameter.name], (texts or {}).get(parameter.name, ""), names)
+        for parameter in task.interface.parameters
+    ]
 
 
 def spelt(name: str) -> str:
@@ -60,16 +74,71 @@ def _key(parameter: str) -> str:
     return f"task_{parameter}"
 
 
-def _option(parameter: Parameter, annotation: Any) -> click.Parameter:
-    name = spelt(parameter.name).strip("-") or parameter.name
+def _spelling(parameter: Parameter) -> str:
+    return spelt(parameter.name).strip("-") or parameter.name
+
+
+def _option(parameter: Parameter, annotation: Any, text: str, names: set[str]) -> click.Parameter:
+    name = _spelling(parameter)
     key = _key(parameter.name)
-    help_text = "required" if parameter.is_required else f"default: {_shown(parameter.default)}"
-    if annotation is bool:
-        return click.Option([key, f"--{name}/--no-{name}"], required=parameter.is_required, help=help_text)
+    element = element_of(annotation)
+    required = parameter.is_required
+    facts = [fact for fact in ("repeat it, or a JSON list" if element is not None else "", _default(parameter)) if fact]
+    help_text = "  ".join([*([text] if text else []), *([f"[{'; '.join(facts)}]"] if facts else [])])
+    if is_flag(annotation):
+        # Another parameter may be called `no_...`, and comes first.
+        off = f"no-{name}"
+        spelling = f"--{name}/--{off}" if off not in names else f"--{name}"
+        return click.Option([key, spelling], required=required, help=help_text, default=None, is_flag=True)
+    if element is not None:
+        return click.Option(
+            [key, f"--{name}"],
+            type=_Elements(annotation),
+            required=required,
+            help=help_text,
+            multiple=True,
+            callback=partial(_gathered, annotation),
+            metavar=_metavar(annotation),
+        )
     kind = AnnotatedType(annotation)
-    return click.Option([key, f"--{name}"], type=kind, required=parameter.is_required, help=help_text)
+    metavar = _metavar(annotation)
+    return click.Option([key, f"--{name}"], type=kind, required=required, help=help_text, metavar=metavar)
 
 
-def _shown(default: object) -> str:
-    text = "None" if default is EMPTY else repr(default)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+class _Elements(AnnotatedType):
+    """Text of a collection, which is read when all of it is there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return AnnotatedType(element_of(self.annotation)).shell_complete(ctx, param, incomplete)
+
+
+def _gathered(annotation: Any, ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> Any:
+    if not texts:
+        return None
+    try:
+        return parse_all(texts, annotation)
+    except BadText as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+def _default(parameter: Parameter) -> str:
+    """What holds when nothing is written, as it would be written; empty where that goes without saying."""
+    default = parameter.default
+    if default is EMPTY or default is None:
+        return ""
+    if isinstance(default, enum.Enum):
+        text = default.name
+    elif isinstance(default, (str, PurePath, timedelta, date, Decimal)):
+        text = str(default) or "''"
+    else:
+        text = repr(default)
+    return f"default: {text if len(text) <= 60 else f'{text[:57]}...'}"
+
+
+def _metavar(annotation: Any) -> str:
+    """Choices as they are to be written, and everything else in capitals."""
+    found = choices(annotation)
+    return f"[{'|'.join(found)}]" if found else label(annotation).upper().replace(" OR ", " or ")

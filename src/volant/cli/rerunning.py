@@ -8,11 +8,10 @@ from volant.api.program import program
 from volant.api.runs import Run
 from volant.cli.commands import Command
 from volant.cli.get.options import label_pairs, output_option
-from volant.cli.results import show_end
+from volant.cli.recorded import show_end
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import print_json
 from volant.client.driving import drive
-from volant.client.reporting import Silent
 from volant.client.rerunning import Changes, WhichCode, rerun
 from volant.settings.loading import submission_environ
 
@@ -39,8 +38,7 @@ def command(
     Nothing that was done before is used. The environment variables are those of this command. A run that was executed
     inline is executed in processes of its own.
     """
-    if quiet:
-        program.reporters = lambda _mode: Silent()
+    program.reporters.is_quiet = quiet
     changes = Changes(name=name, labels=label_pairs(labels), code=WhichCode(code), environ=submission_environ())
     again = drive(lambda: _submit(run, changes), name="volant rerun")
     if detach:

@@ -1,56 +1,113 @@
-"""The end of a run that another program submitted: its result, or why there is none."""
+"""The result of a run on standard output, in the form that was asked for."""
 
-from typing import Any
-
-import click
+import enum
+import pprint
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, assert_never, cast
 
 from volant.api.runs import Run
+from volant.cli.failing import say_error, say_hint
+from volant.cli.jsons import as_json, fields_of
 from volant.cli.shapes import run_as_json
-from volant.cli.showing import print_json, print_result, show_failure
-from volant.model.errors import BlobError, NotSupportedError, ValueCodecError
+from volant.cli.showing import print_out, show_failure
+from volant.model.errors import NotSupportedError
 from volant.model.phases import ActionPhase
-from volant.values.rendering import as_json, as_text
-from volant.values.structural import read_value
+from volant.settings.terminal import wants_colour
+
+_WIDTH = 100
 
 
-def show_end(run: Run[Any], *, as_data: bool) -> int:
-    """Print the result of a run that has ended, or its failure; the exit code.
+class Form(enum.StrEnum):
+    """How a result is written."""
 
-    Where the module of its task cannot be imported, the result is read without it.
-    """
-    if run.phase is not ActionPhase.SUCCEEDED:
-        if as_data:
-            print_json(run_as_json(run.record))
+    TEXT = "text"
+    """Text as it is, nothing for None, all else as Python writes it."""
+    JSON = "json"
+    """The run and its outputs, indented."""
+    JSON_RAW = "json-raw"
+    """The same on one line."""
+    TABLE = "table"
+    """Rows and columns, where the result has them."""
+
+    @property
+    def is_json(self) -> bool:
+        """Whether programs read it."""
+        return self in (Form.JSON, Form.JSON_RAW)
+
+
+def show_end(run: Run[Any], form: Form) -> int:
+    """A run that has ended: its result, or on standard error why there is none; the exit code."""
+    if run.record.phase is not ActionPhase.SUCCEEDED:
+        if form.is_json:
+            print_out(as_json(run_as_json(run.record), compact=form is Form.JSON_RAW))
         return show_failure(run)
     try:
-        if as_data:
-            print_json(run_as_json(run.record, run.outputs().as_dict()))
-        else:
-            print_result(run.result())
-    except (NotSupportedError, ValueCodecError) as error:
-        _show_structure(run, error, as_data=as_data)
-    except BlobError as error:
-        click.echo(f"the result is not shown: {error}", err=True)
+        match form:
+            case Form.TEXT:
+                print_text(run.result())
+            case Form.TABLE:
+                print_out(as_table(run.result()))
+            case Form.JSON | Form.JSON_RAW:
+                shown = run_as_json(run.record, run.outputs().as_dict())
+                print_out(as_json(shown, compact=form is Form.JSON_RAW))
+            case _:
+                assert_never(form)
+    except NotSupportedError as error:
+        say_error(f"the result is not shown: {error}")
+        if error.hint:
+            say_hint(error.hint)
     return 0
 
 
-def _parts(value: Any) -> tuple[Any, ...]:
-    # Whether a tuple is one output or several, only the task could tell; as without an annotation, it is several.
+def print_text(value: object) -> None:
+    """Text as it is, nothing for None, all else as Python writes it, as wide as there is room."""
     if value is None:
-        return ()
-    return value if isinstance(value, tuple) else (value,)  # pyright: ignore[reportUnknownVariableType]
+        return
+    if isinstance(value, str):
+        print_out(value)
+        return
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns if wants_colour(sys.stdout) else _WIDTH
+    print_out(pprint.pformat(value, width=max(width, 20), sort_dicts=False))
 
 
-def _show_structure(run: Run[Any], why: Exception, *, as_data: bool) -> None:
-    try:
-        value = read_value(run.encoded_result())
-    except (ValueCodecError, BlobError) as error:
-        click.echo(f"the result is not shown: {error}", err=True)
-        return
-    if as_data:
-        print_json(run_as_json(run.record, {f"o{index}": as_json(part) for index, part in enumerate(_parts(value))}))
-        return
-    if value is not None:
-        click.echo(value if isinstance(value, str) else as_text(value, full=True))
-    if not isinstance(value, (str, int, float, bool, type(None))):
-        click.echo(f"(read without its task's module: {why})", err=True)
+def as_table(value: object) -> str:
+    """A list of records as rows with a heading, another list as rows, one record as names and values."""
+    if value is None:
+        return ""
+    columns = fields_of(value)
+    if columns is not None:
+        return _aligned([("name", "value"), *((name, each) for name, each in columns.items())])
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        return _aligned([("value",), (value,)])
+    found = list(cast("Iterable[object]", value))
+    records = [fields_of(each) for each in found]
+    if not found or any(record is None for record in records):
+        return _aligned([("value",), *((each,) for each in found)])
+    names = list(dict.fromkeys(name for record in records if record is not None for name in record))
+    return _aligned([tuple(names), *(tuple((record or {}).get(name) for name in names) for record in records)])
+
+
+def _aligned(rows: Sequence[Sequence[object]]) -> str:
+    from rich.cells import cell_len
+
+    cells = [[_cell(each) for each in row] for row in rows]
+    widths = [max(cell_len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    numeric = [
+        all(isinstance(row[column], (int, float)) or row[column] is None for row in rows[1:])
+        for column in range(len(widths))
+    ]
+    lines: list[str] = []
+    for row in cells:
+        padded = (
+            " " * (width - cell_len(text)) + text if right else text + " " * (width - cell_len(text))
+            for text, width, right in zip(row, widths, numeric, strict=True)
+        )
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return " ".join(text.split()) if "\n" in text else text

@@ -6,7 +6,7 @@ from volant.api.program import program
 from volant.api.resuming import interrupted_runs, resume
 from volant.cli.commands import Command
 from volant.cli.get.options import output_option
-from volant.cli.results import show_end
+from volant.cli.recorded import show_end
 from volant.client.driving import drive
 from volant.model.errors import VolantError
 

@@ -1,33 +1,38 @@
 """`volant run FILE [TASK] [OPTIONS]`: the task's parameters are options of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from rich_click import RichCommand
 
-from volant.api.options import check_options
+from volant.api.options import RunContext, check_options
 from volant.api.program import program
 from volant.api.running import RunFunction
 from volant.api.runs import Run
 from volant.authoring.task import Task
-from volant.cli.failing import EXIT_FAILED, say_error
-from volant.cli.finding import FileFailed, choose_task, load_tasks
+from volant.cli.commands import Command, literal
+from volant.cli.failing import EXIT_FAILED, EXIT_USAGE, WrongCommandLine, say, say_error, say_hint
+from volant.cli.finding import FileFailed, choose_task, load_tasks, own_tasks
+from volant.cli.jsons import as_json
 from volant.cli.parameters import given_arguments, options_of, spelt
+from volant.cli.results import Form, show_end
 from volant.cli.shapes import run_as_json
-from volant.cli.showing import print_json, print_result, show_failure
+from volant.cli.showing import print_out
 from volant.client.driving import drive
-from volant.client.reporting import Silent
-from volant.model.phases import ActionPhase
+from volant.model.errors import DefinitionError
 
-_HELP = {"help_option_names": ["-h", "--help"]}
+if TYPE_CHECKING:
+    from volant.cli.docstrings import Documented
+
+_HELP_NAMES = ["-h", "--help"]
+_HELP = {"help_option_names": _HELP_NAMES}
 
 
 @click.command(
     "run",
-    cls=RichCommand,
+    cls=Command,
     context_settings={**_HELP, "ignore_unknown_options": True, "allow_interspersed_args": False},
     options_metavar="[OPTIONS]",
 )
@@ -36,34 +41,43 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 @click.option("--env", "env", multiple=True, metavar="K=V", help="An environment variable of every task; repeatable.")
 @click.option("--label", "label", multiple=True, metavar="K=V", help="A label of the run; repeatable.")
 @click.option("--queue", metavar="QUEUE", help="The queue of tasks that name none.")
-@click.option("--max-action-concurrency", type=int, metavar="N", help="So many actions run at once, at most.")
+@click.option(
+    "--max-action-concurrency", type=click.IntRange(1), metavar="N", help="So many actions run at once, at most."
+)
 @click.option("--interruptible/--no-interruptible", default=None, help="Whether tasks may be preempted.")
 @click.option("--overwrite-cache", is_flag=True, help="Execute what is cached, and cache it anew.")
-@click.option("--disable-run-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option(
+    "--no-cache", "--disable-run-cache", "disable_run_cache", is_flag=True, help="Neither read nor write the cache."
+)
 @click.option("--raw-data-path", metavar="URL", help="Where tasks put raw data.")
 @click.option("--detach", is_flag=True, help="Print the run's name as soon as it is accepted.")
+@click.option("--follow", is_flag=True, help="Show what the tasks print while they run, with their names in front.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
-@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Form of the result.")
+@click.option(
+    "--output", "-o", type=click.Choice([form.value for form in Form]), default="text", help="Form of the result."
+)
 @click.argument("file", metavar="FILE [TASK]")
 @click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="[TASK OPTIONS]")
 @click.pass_context
 def command(context: click.Context, /, file: str, rest: tuple[str, ...], **options: Any) -> int:
     """Run a task of a Python file and wait for its result.
 
-    The task's parameters are options: volant run pipeline.py main --month 7. Without a TASK the file's only entrypoint
-    is run, or its only task. The result goes to standard output, all else to standard error.
+    FILE is a Python file, or the dotted name of a module. The task's parameters are options: volant run pipeline.py
+    main --month 7. Without a TASK the file's only entrypoint is run, or its only task. The result goes to standard
+    output, all else to standard error.
     """
     name = rest[0] if rest and not rest[0].startswith("-") else None
     try:
         tasks = load_tasks(file)
     except FileFailed as error:
-        click.echo(error.lines, err=True)
-        say_error(str(error))
+        say(error.lines)
+        say_error(str(error), error.hint)
         return EXIT_FAILED
-    if name is None and rest and set(rest) & {"-h", "--help"} and len(tasks) > 1:
-        return _list_tasks(file, tasks)
+    wants_help = not set(rest).isdisjoint(_HELP_NAMES)
     task = choose_task(file, name, tasks)
-    inner = _task_command(context, file, task)
+    if task is None or (name is None and wants_help and len(own_tasks(tasks)) > 1):
+        return _list_tasks(file, tasks, is_asked=wants_help)
+    inner = _task_command(context, task, _texts(task) if wants_help else None)
     title = f"volant run {file} {name}" if name is not None else f"volant run {file}"
     parsed = inner.make_context(title, list(rest if name is None else rest[1:]))
     options |= {
@@ -76,73 +90,109 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
 
 def _run(task: Task[..., Any], arguments: tuple[tuple[Any, ...], dict[str, Any]], options: dict[str, Any]) -> int:
     args, kwargs = arguments
-    detach, as_json = bool(options["detach"]), options["output"] == "json"
+    detach, form = bool(options["detach"]), Form(options["output"])
     if options["mode"] is not None:
         program.flags["mode"] = options["mode"]
-    if options["quiet"]:
-        program.reporters = lambda _mode: Silent()
-    context = check_options(
-        {
-            "name": options["name"],
-            "env_vars": _pairs("--env", options["env"]),
-            "labels": _pairs("--label", options["label"]),
-            "queue": options["queue"],
-            "max_action_concurrency": options["max_action_concurrency"],
-            "interruptible": options["interruptible"],
-            "overwrite_cache": options["overwrite_cache"],
-            "disable_run_cache": options["disable_run_cache"],
-            "raw_data_path": options["raw_data_path"],
-            "wait": not detach,
-        },
-        where="volant run",
-    )
-    function = RunFunction(program, context)
-    run = drive(partial(function.to_end, task, args, kwargs), name="volant run")
-    return _show_detached(run, as_json=as_json) if detach else _show(run, as_json=as_json)
+    program.reporters.is_quiet = bool(options["quiet"])
+    program.reporters.followed = program.settings().home if options["follow"] else None
+    run = drive(partial(RunFunction(program, _checked(options)).to_end, task, args, kwargs), name="volant run")
+    return _show_detached(run, form) if detach else show_end(run, form)
 
 
-def _show(run: Run[Any], *, as_json: bool) -> int:
-    if run.record.phase is not ActionPhase.SUCCEEDED:
-        if as_json:
-            print_json(run_as_json(run.record))
-        return show_failure(run)
-    if as_json:
-        print_json(run_as_json(run.record, run.outputs().as_dict()))
+def _checked(options: Mapping[str, Any]) -> RunContext:
+    """The options of the run.
+
+    Raises:
+        WrongCommandLine: one of them cannot be.
+    """
+    if options["detach"] and options["follow"]:
+        raise WrongCommandLine(
+            "--detach and --follow: a run that is left alone is not followed", hint="volant attach follows it later"
+        )
+    names = ("name", "queue", "max_action_concurrency", "interruptible", "overwrite_cache", "disable_run_cache")
+    try:
+        return check_options(
+            {
+                **{name: options[name] for name in (*names, "raw_data_path")},
+                "env_vars": _pairs("--env", options["env"]),
+                "labels": _pairs("--label", options["label"]),
+                "wait": not options["detach"],
+            },
+            where="volant run",
+        )
+    except DefinitionError as error:
+        raise WrongCommandLine(str(error), hint=error.hint) from error
+
+
+def _show_detached(run: Run[Any], form: Form) -> int:
+    if form.is_json:
+        print_out(as_json(run_as_json(run.record), compact=form is Form.JSON_RAW))
     else:
-        print_result(run.result())
+        print_out(run.name)
+        say_hint(f"volant attach {run.name} watches it")
     return 0
 
 
-def _show_detached(run: Run[Any], *, as_json: bool) -> int:
-    if as_json:
-        print_json(run_as_json(run.record))
-    else:
-        click.echo(run.name)
-        click.echo(f"volant attach {run.name} watches it", err=True)
-    return 0
+class _TaskCommand(Command):
+    """A task as a command: its own options, then those of every run."""
+
+    def __init__(self, *, own: Sequence[click.Parameter], ours: Sequence[click.Parameter], **settings: Any) -> None:
+        super().__init__(params=[*own, *ours], **settings)
+        self._own = {id(parameter) for parameter in own}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Both lists."""
+        for title, is_own in (("Options of the task", True), ("Options of the run", False)):
+            parameters = [each for each in self.get_params(ctx) if (id(each) in self._own) is is_own]
+            rows = [row for row in (each.get_help_record(ctx) for each in parameters) if row is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
-def _task_command(context: click.Context, file: str, task: Task[..., Any]) -> click.Command:
+def _task_command(context: click.Context, task: Task[..., Any], texts: "Documented | None") -> click.Command:
     """A command with the options of the task, and those of ours that do not clash with them."""
-    own = options_of(task)
+    own = options_of(task, texts.parameters if texts is not None else None)
     taken = {name for option in own for name in (*option.opts, *option.secondary_opts)}
     ours = [
         option
         for option in context.command.params
         if isinstance(option, click.Option) and not taken.intersection((*option.opts, *option.secondary_opts))
     ]
-    text = task.docs.description or f"Run task {task.name}."
-    context_settings = {**_HELP, "token_normalize_func": spelt}
-    return RichCommand(name=task.short_name, params=[*own, *ours], help=text, context_settings=context_settings)
+    return _TaskCommand(
+        name=task.short_name,
+        own=own,
+        ours=ours,
+        help=(texts.text if texts is not None else "") or f"Run task {task.name}.",
+        context_settings={**_HELP, "token_normalize_func": spelt},
+    )
 
 
-def _list_tasks(file: str, tasks: dict[str, Task[..., Any]]) -> int:
-    click.echo(f"The tasks of {file}:\n")
-    for name, task in tasks.items():
+def _texts(task: Task[..., Any]) -> "Documented":
+    from volant.cli.docstrings import read_docstring
+
+    return read_docstring(task.docs.description)
+
+
+def _list_tasks(file: str, tasks: dict[str, Task[..., Any]], *, is_asked: bool) -> int:
+    """The tasks to choose from: as help, or because none was named where there are several."""
+    own = own_tasks(tasks)
+    write = print_out if is_asked else say
+    if not is_asked:
+        several = "several entrypoints" if any(task.entrypoint for task in own.values()) else "no entrypoint"
+        say_error(f"{file} has {len(own)} tasks and {several}, expected the name of one")
+    write(f"The tasks of {file}:\n" if is_asked else "")
+    for name, task in own.items():
         mark = "  (entrypoint)" if task.entrypoint else ""
-        click.echo(f"  {name}{task.interface.describe()}{mark}")
-    click.echo(f"\nvolant run {file} TASK --help shows the options of one.")
-    return 0
+        write(f"  {literal(name)}{task.interface.describe()}{mark}")
+        if summary := task.docs.summary:
+            write(f"      {summary}")
+    write("")
+    if is_asked:
+        write(f"volant run {file} TASK --help shows the options of one.")
+        return 0
+    say_hint(f"volant run {file} {next(iter(own))}")
+    return EXIT_USAGE
 
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:

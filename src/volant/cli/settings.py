@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import click
 from rich.text import Text
-from rich_click import RichCommand
 
 from volant.api.program import program
 from volant.cli.columns import columns, print_plainly, short_path, stdout_console
+from volant.cli.commands import Command
 from volant.cli.showing import print_json
 from volant.model.errors import SettingsError
 from volant.settings.catalogue import QUEUE_HELP, QUEUES, QUEUES_NOTE, QUEUES_VARIABLE, SETTINGS
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     overridden: tuple[tuple[object, Source], ...]
 
 
-@click.command("settings", cls=RichCommand)
+@click.command("settings", cls=Command)
 @click.argument("setting", required=False, metavar="[NAME]")
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="Form of the list.")
 def command(setting: str | None, output: str) -> None:

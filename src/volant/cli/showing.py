@@ -1,13 +1,16 @@
 """What commands print: results on standard output, all else on standard error."""
 
+import contextlib
+import os
 import pprint
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, say_error
+from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, say, say_error, say_hint
+from volant.cli.jsons import as_json
 from volant.client.lines import format_seconds
 from volant.client.runs import RunHandle
 from volant.model.control_protocol import ActionSummary
@@ -18,6 +21,7 @@ from volant.settings.tree import Mode
 
 _WIDTH = 100
 _LAST_LINES = 20
+_TAIL_BYTES = 16_384
 
 
 def print_result(value: object) -> None:
@@ -27,32 +31,66 @@ def print_result(value: object) -> None:
     click.echo(value if isinstance(value, str) else pprint.pformat(value, width=_WIDTH, sort_dicts=False))
 
 
+def print_out(text: str) -> None:
+    """Text on standard output, for as long as somebody reads it."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        return
+
+
 def print_json(value: object) -> None:
     """A value as JSON; what JSON does not know is written as its text."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_as_text), indent=2).decode())
+    click.echo(as_json(value))
 
 
 def show_failure(handle: RunHandle[Any]) -> int:
-    """Why a run did not succeed, with the traceback of the process that failed; the exit code."""
+    """Why a run did not succeed: the user's frames, the error, where it happened, what to do; the exit code."""
     run = handle.record
     failure = run.failure
     if failure is None or failure.kind is FailureKind.ABORTED or run.phase is ActionPhase.ABORTED:
         reason = f": {failure.message}" if failure is not None and failure.message else ""
-        say_error(f"run {run.run} was aborted{reason}", f"volant get run {run.run}")
+        say_error(f"run {run.run} was aborted{reason}", f"volant get run {run.run} shows what was done")
         return EXIT_FAILED
+    log = handle.log_path(failure.action) if failure.action else None
     if failure.traceback:
-        click.echo(failure.traceback.rstrip("\n") + "\n", err=True)
-    elif failure.action and (written := handle.logs(failure.action).splitlines()[-_LAST_LINES:]):
+        say(f"\n{failure.traceback.rstrip()}\n")
+    elif log is not None and (written := _last_lines(log)):
         # A process that just ended has no traceback, but often it said why.
-        click.echo("\n".join([f"the last lines of {failure.task or run.task}:", *written, ""]), err=True)
+        say("\n".join(["", f"the last lines of {failure.task or run.task}:", *written, ""]))
     where = f" in task {failure.task}" if failure.task and failure.task != run.task else ""
-    tries = f", after {failure.attempts} attempts" if failure.attempts > 1 else ""
     # All of it stands in the traceback already, if there is one.
     message = first_line(failure.message) if failure.traceback else failure.message.strip()
     what = f"{failure.code}: {message}" if message else failure.code
-    say_error(f"run {run.run} failed{where}: {what}{tries}", f"volant get run {run.run} shows what was done")
+    say_error(f"run {run.run} failed{where}: {what}")
+    if failure.action:
+        tries = f", attempt {failure.attempts} of {failure.attempts}" if failure.attempts > 1 else ""
+        say(f"  action {failure.action[:12]}{tries}")
+    if log is not None and log.exists():
+        say(f"  log    {short_path(log)}")
+    hint = getattr(handle.error, "hint", None)
+    if isinstance(hint, str) and hint:
+        say_hint(hint)
+    say_hint(f"volant get run {run.run} shows what was done")
     was_interrupted = run.mode == Mode.INLINE and failure.code == KeyboardInterrupt.__name__
     return EXIT_INTERRUPTED if was_interrupted else EXIT_FAILED
+
+
+def short_path(path: Path) -> str:
+    """A path as people write it: from their home on where it lies there."""
+    with contextlib.suppress(ValueError, RuntimeError):
+        return str("~" / path.relative_to(Path.home()))
+    return str(path)
+
+
+def _last_lines(log: Path) -> list[str]:
+    try:
+        with log.open("rb") as opened:
+            end = opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, end - _TAIL_BYTES))
+            return opened.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
+    except OSError:
+        return []
 
 
 def first_line(text: str) -> str:
@@ -85,8 +123,3 @@ def action_duration(action: ActionSummary | ActionRecord) -> str:
 def local_time(when: datetime) -> str:
     """An instant in the user's time zone."""
     return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _as_text(value: Any) -> Any:
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json") if callable(dump) else str(value)

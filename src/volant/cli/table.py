@@ -1,17 +1,17 @@
 """The table of commands. A command's module is imported when the command is asked for, and not for `--help`."""
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TextIO
 
 import click
-from rich_click import RichCommand, RichGroup
 
-from volant.api.program import program
-from volant.cli.failing import EXIT_INTERRUPTED, report_error
-from volant.client.starting import EngineStart
-from volant.kit.nearest import did_you_mean
+from volant.cli.commands import Command, Group
 from volant.kit.version import VERSION
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
 
 
 class Entry(NamedTuple):
@@ -38,7 +38,7 @@ COMMANDS = {
 """Each module has the command as `command`."""
 
 
-class TableGroup(RichGroup):
+class TableGroup(Group):
     """A group whose commands are imported when they are invoked."""
 
     entries: ClassVar[Mapping[str, Entry]] = COMMANDS
@@ -55,13 +55,15 @@ class TableGroup(RichGroup):
             return None
         if ctx.resilient_parsing:
             return _load(entry)
-        return RichCommand(name=cmd_name, help=entry.help)
+        return Command(name=cmd_name, help=entry.help)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         entry = self.entries.get(args[0])
         if entry is None:
+            from volant.kit.nearest import did_you_mean
+
             ctx.fail(f"there is no {self.kind} {args[0]!r}{did_you_mean(args[0], self.entries)}")
         return args[0], _load(entry), args[1:]
 
@@ -72,24 +74,42 @@ class TableGroup(RichGroup):
 def volant(home: str | None) -> None:
     """Typed, durable, isolated tasks in plain Python."""
     if home is not None:
+        from volant.api.program import program
+
         program.flags["home"] = home
 
 
-def run_command_line(arguments: Sequence[str], start: EngineStart | None) -> int:
+def run_command_line(arguments: Sequence[str]) -> int:
     """Do what the arguments say and give the exit code; what went wrong is on standard error."""
-    program.early_start = start
+    _say_what_cannot_be_encoded()
     try:
         code: object = volant.main(list(arguments), prog_name="volant", standalone_mode=False)
+        _flush(sys.stdout)
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has read enough; what a command had to do it has done before it printed.
+        return 0
     except Exception as error:  # noqa: BLE001 - the boundary of the program: said in words, with its traceback if ours
+        from volant.cli.failing import report_error
+
         return report_error(error)
-    finally:
-        if program.early_start is not None:
-            program.early_start.close()
     return code if isinstance(code, int) else 0
 
 
 def _load(entry: Entry) -> click.Command:
     found: click.Command = importlib.import_module(entry.module).command
     return found
+
+
+def _say_what_cannot_be_encoded() -> None:
+    """Let characters that the terminal's encoding does not have be written as escapes instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _flush(stream: TextIO | None) -> None:
+    if stream is not None and not stream.closed:
+        stream.flush()

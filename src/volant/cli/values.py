@@ -4,7 +4,8 @@ import enum
 import json
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, MutableSequence, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +15,9 @@ from uuid import UUID
 
 import msgspec
 
-from volant.settings.parsing import Unparsable, parse_bool, parse_duration
+from volant.cli.moments import Unreadable, parse_date, parse_duration, parse_instant, parse_time
+from volant.kit.nearest import nearest
+from volant.settings.parsing import Unparsable, parse_bool
 from volant.values.annotations import describe
 
 _PLAIN: dict[object, tuple[str, Callable[[str], Any]]] = {
@@ -28,12 +31,26 @@ _PLAIN: dict[object, tuple[str, Callable[[str], Any]]] = {
     UUID: ("uuid", UUID),
     Path: ("path", Path),
     PurePath: ("path", PurePath),
-    datetime: ("date and time", datetime.fromisoformat),
-    date: ("date", date.fromisoformat),
-    time: ("time", time.fromisoformat),
+    datetime: ("date and time", parse_instant),
+    date: ("date", lambda text: parse_date(text, date.today())),
+    time: ("time", parse_time),
     timedelta: ("duration", parse_duration),
     bool: ("true|false", parse_bool),
 }
+
+
+_COLLECTIONS: dict[object, Callable[[Iterable[Any]], Any]] = {
+    list: list,
+    set: set,
+    frozenset: frozenset,
+    tuple: tuple,
+    Sequence: list,
+    MutableSequence: list,
+    Collection: list,
+    Iterable: list,
+    AbstractSet: frozenset,
+}
+_LONGEST_SHOWN = 60
 
 
 class BadText(ValueError):
@@ -47,11 +64,61 @@ def label(annotation: Any) -> str:
         wanted = [member for member in members if member is not type(None)]
         return "|".join(dict.fromkeys(label(member) for member in wanted))
     annotation = _plain(annotation)
-    if choices := _choices(annotation):
-        return "|".join(choices)
+    if found := choices(annotation):
+        return "|".join(found)
     if annotation in _PLAIN:
         return _PLAIN[annotation][0]
-    return "text or json" if annotation is Any else "json"
+    if annotation is Any:
+        return "text or json"
+    element = element_of(annotation)
+    if element is not None and (inner := label(element)) not in {"json or @file", "text or json"}:
+        return f"{inner} ..."
+    return "json or @file"
+
+
+def choices(annotation: Any) -> list[str]:
+    """What may be written for an enum or a `Literal`; empty for all other types."""
+    annotation = _only_member(annotation)
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return list(annotation.__members__)
+    return []
+
+
+def is_flag(annotation: Any) -> bool:
+    """Whether it is true, false, or perhaps left open."""
+    return _only_member(annotation) is bool
+
+
+def element_of(annotation: Any) -> Any:
+    """What the elements are of a collection whose option may be given several times; None for all other types."""
+    plain = _only_member(annotation)
+    origin, arguments = get_origin(plain), get_args(plain)
+    if (plain if origin is None else origin) not in _COLLECTIONS:
+        return None
+    if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
+        return None
+    return arguments[0] if arguments else Any
+
+
+def parse_all(texts: Sequence[str], annotation: Any) -> Any:
+    """The collection that options given one or several times stand for: one JSON list, or one element each.
+
+    Raises:
+        BadText: a text stands for none.
+    """
+    if len(texts) == 1 and texts[0].lstrip()[:1] in {"[", "@"}:
+        return _parse_whole(texts[0], annotation)
+    if len(texts) == 1 and texts[0].lower() in {"null", "none"} and _members(annotation) is not None:
+        return None
+    plain = _only_member(annotation)
+    make = _COLLECTIONS[get_origin(plain) or plain]
+    element = element_of(annotation)
+    try:
+        return make([parse(text, element) for text in texts])
+    except TypeError as error:
+        raise BadText(f"{_shown(texts)} cannot be elements of a {describe(annotation)}: {error}") from None
 
 
 def parse(text: str, annotation: Any) -> Any:
@@ -72,10 +139,12 @@ def parse(text: str, annotation: Any) -> Any:
         name, convert = _PLAIN[annotation]
         try:
             return convert(text)
+        except Unreadable as error:
+            raise BadText(f"{_shown(text)} is not a valid {name}: {error}") from None
         except Unparsable as error:
-            raise BadText(f"{text!r} is not {error}") from None
+            raise BadText(f"{_shown(text)} is not {error}") from None
         except (ValueError, ArithmeticError):
-            raise BadText(f"{text!r} is not a valid {name}") from None
+            raise BadText(f"{_shown(text)} is not a valid {name}") from None
     if annotation is Any:
         return _parse_loosely(text)
     return _parse_json(text, annotation)
@@ -102,7 +171,39 @@ def _parse_loosely(text: str) -> Any:
         return text
 
 
-def _parse_json(text: str, annotation: Any) -> Any:
+def _parse_whole(text: str, annotation: Any) -> Any:
+    """A list; or its only element, where that is written like a list too."""
+    try:
+        return parse(text, annotation)
+    except BadText:
+        element = element_of(annotation)
+        is_listed = element_of(element) is not None or label(element) in {"json or @file", "text or json"}
+        if text.startswith("@") or not is_listed:
+            raise
+        try:
+            return _COLLECTIONS[get_origin(plain := _only_member(annotation)) or plain]([parse(text, element)])
+        except (BadText, TypeError):
+            pass
+        raise
+
+
+def _read(text: str) -> str:
+    """JSON as it stands, or that of a file (`@file.json`) or of standard input (`@-`)."""
+    if not text.startswith("@"):
+        return text
+    if text == "@-":
+        return sys.stdin.read()
+    path = Path(text[1:]).expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BadText(f"the file {path} of {text!r} cannot be read: {reason}") from None
+
+
+def _parse_json(written: str, annotation: Any) -> Any:
+    text = _read(written)
+    where = _shown(text) if text is written else f"what is in {written!r}"
     # Where nobody imported pydantic there is no model of its in the annotation, and half the start-up time is saved.
     if "pydantic" in sys.modules:
         from volant.cli.models import Unknown, parse_model
@@ -112,22 +213,37 @@ def _parse_json(text: str, annotation: Any) -> Any:
         except Unknown:
             pass  # a TypedDict of the standard library, for one
         except ValueError as error:
-            raise BadText(f"{text!r} is not JSON for {describe(annotation)}: {error}") from None
+            raise BadText(f"{where} is not JSON for {describe(annotation)}: {error}") from None
     try:
-        return msgspec.json.decode(text.encode(), type=annotation)
+        return msgspec.json.decode(text.encode(), type=annotation, dec_hook=_parse_inside)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise BadText(f"{text!r} is not JSON for {describe(annotation)}: {error}") from None
+        raise BadText(f"{where} is not JSON for {describe(annotation)}: {error}") from None
     except (TypeError, NameError) as error:
         raise BadText(f"a {describe(annotation)} cannot be written on the command line: {error}") from None
 
 
-def _choose(text: str, choices: dict[str, Any]) -> Any:
-    if text in choices:
-        return choices[text]
-    folded = {name.casefold(): value for name, value in choices.items()}
-    if len(folded) == len(choices) and text.casefold() in folded:
+def _parse_inside(kind: type[Any], value: Any) -> Any:
+    """A value inside JSON whose type JSON does not have."""
+    if isinstance(value, str):
+        return parse(value, kind)
+    msg = f"{kind.__name__} as {type(value).__name__}"
+    raise NotImplementedError(msg)
+
+
+def _choose(text: str, named: dict[str, Any]) -> Any:
+    if text in named:
+        return named[text]
+    folded = {name.casefold(): value for name, value in named.items()}
+    if len(folded) == len(named) and text.casefold() in folded:
         return folded[text.casefold()]
-    raise BadText(f"{text!r} is not one of {', '.join(choices)}")
+    meant = nearest(text.casefold(), folded)
+    suggestion = f"; did you mean {next(name for name in named if name.casefold() == meant)!r}?" if meant else ""
+    raise BadText(f"{_shown(text)} is not one of {', '.join(named)}{suggestion}")
+
+
+def _shown(text: object) -> str:
+    written = repr(text)
+    return written if len(written) <= _LONGEST_SHOWN else f"{written[: _LONGEST_SHOWN - 4]}...{written[-1]}"
 
 
 def _enum_members(cls: type[enum.Enum]) -> dict[str, Any]:
@@ -138,12 +254,13 @@ def _enum_members(cls: type[enum.Enum]) -> dict[str, Any]:
     return named
 
 
-def _choices(annotation: Any) -> list[str]:
-    if get_origin(annotation) is Literal:
-        return [str(value) for value in get_args(annotation)]
-    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return list(annotation.__members__)
-    return []
+def _only_member(annotation: Any) -> Any:
+    """What is left of an optional type."""
+    members = _members(annotation)
+    if members is None:
+        return _plain(annotation)
+    wanted = [member for member in members if member is not type(None)]
+    return _plain(wanted[0]) if len(wanted) == 1 else None
 
 
 def _members(annotation: Any) -> tuple[Any, ...] | None:

@@ -1,4 +1,4 @@
-"""Progress as plain lines, for logs and pipes: a line a second at most, and one for each of the first failures."""
+"""Progress as plain lines, for logs and pipes: fewer the longer a run takes, and one for each of the first failures."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,15 +11,22 @@ from volant.model.worker_protocol import Outcome
 
 _MOST_FAILURES = 20
 _PACE = 1.0
-"""Seconds between two lines of counts."""
+"""Seconds between the first two lines of counts."""
+_SLOWER = 1.25
+_SLOWEST = 60.0
 
 
 class Lines:
-    """Writes to *stream*; *clock* gives seconds."""
+    """Writes to *stream*; *clock* gives seconds. Whatever becomes of the stream, the run is watched to its end."""
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream = stream
+    def __init__(
+        self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic, has_progress: bool = True
+    ) -> None:
+        """*has_progress*: False leaves only what attempts write."""
+        self._stream: TextIO | None = stream
         self._clock = clock
+        self._has_progress = has_progress
+        self._pace = _PACE
         self._tally = Tally()
         self._failures = 0
         self._last = clock()
@@ -38,8 +45,13 @@ class Lines:
                 self._say(f"warning: {change.message}")
         now = self._clock()
         summary: str = self._tally.summary()
-        if now - self._last >= _PACE and summary != self._last_summary and self._tally.phase is ActionPhase.RUNNING:
+        if (
+            now - self._last >= self._pace
+            and summary != self._last_summary
+            and self._tally.phase is ActionPhase.RUNNING
+        ):
             self._last, self._last_summary = now, summary
+            self._pace = min(_SLOWEST, self._pace * _SLOWER)
             self._say(summary)
 
     def ended(self, run: RunRecord, outcome: Outcome | None) -> None:
@@ -52,12 +64,17 @@ class Lines:
         """Say it."""
         self._say(message)
 
+    def written(self, lines: Sequence[str]) -> None:
+        """Write them."""
+        self._write("".join(f"{line}\n" for line in lines))
+
     def close(self) -> None:
         """Nothing is held."""
 
     def _say_failure(self, change: Change) -> None:
         line = failure_line(change)
-        if line is None:
+        # What fails the run itself is shown when it has ended, with its traceback.
+        if line is None or (change.parent is None and change.kind is ChangeKind.ACTION_ENDED):
             return
         self._failures += 1
         if self._failures <= _MOST_FAILURES:
@@ -66,8 +83,18 @@ class Lines:
             self._say("further failures are counted only")
 
     def _say(self, line: str) -> None:
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
+        if self._has_progress:
+            self._write(f"{line}\n")
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            # Nobody reads it any more.
+            self._stream = None
 
 
 def failure_line(change: Change) -> str | None:

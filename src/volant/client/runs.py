@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from volant.authoring.task import Task
@@ -73,9 +74,14 @@ class RunHandle(Generic[R]):
 
     def raise_failure(self) -> None:
         """Raise what the root task raised, if the run is known to have failed."""
-        error = error_of(self._end.run, self._end.outcome) if self._end is not None else None
+        error = self.error
         if error is not None:
             raise error
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the root task raised, if the run is known to have failed."""
+        return error_of(self._end.run, self._end.outcome) if self._end is not None else None
 
     @property
     def url(self) -> str:
@@ -170,6 +176,14 @@ class RunHandle(Generic[R]):
         wanted = action or self._record.root
         details = await self._action(wanted)
         return read_log(self._client.settings.home, details, attempt)
+
+    @both
+    async def log_path(self, action: str | None = None) -> Path | None:
+        """The file with what the newest attempt of the root task, or of another *action*, wrote; None where no attempt
+        has begun, and for inline runs, whose output nobody captures."""
+        details = await self._action(action or self._record.root)
+        found = [each.log for each in sorted(details.attempts, key=lambda each: each.attempt) if each.log]
+        return self._client.settings.home / found[-1] if found else None
 
     async def _wait(self, reporter: Reporter, *, abort_if_left: bool) -> RunEnd:
         if self._end is not None:

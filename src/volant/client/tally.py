@@ -1,7 +1,8 @@
 """How a run stands, counted from its changes, in memory that does not grow with its actions.
 
 Actions are folded by the path of task names that leads to them: a thousand calls of `delays` by `main` are one row
-`main > delays`. Only actions that live are remembered one by one.
+`main > delays`, or one for each `volant.group` in which they were called. Only actions that live are remembered one
+by one.
 """
 
 from collections import Counter
@@ -20,12 +21,27 @@ _MOST_ROWS = 500
 class Row:
     """All actions of one task that were called along one path."""
 
-    __slots__ = ("children", "counts", "depth", "ended_at", "last_attempt", "message", "name", "started_at", "total")
+    __slots__ = (
+        "children",
+        "counts",
+        "depth",
+        "ended_at",
+        "group",
+        "last_attempt",
+        "message",
+        "name",
+        "parent",
+        "started_at",
+        "total",
+    )
 
-    def __init__(self, name: str, depth: int) -> None:
+    def __init__(self, name: str, depth: int, *, parent: "Row | None" = None, group: str | None = None) -> None:
         self.name = name
         self.depth = depth
-        self.children: dict[str, Row] = {}
+        self.parent = parent
+        """None also for those at the top."""
+        self.group = group
+        self.children: dict[tuple[str, str | None], Row] = {}
         self.counts: Counter[ActionPhase] = Counter()
         self.total = 0
         self.started_at: datetime | None = None
@@ -126,7 +142,7 @@ class Tally:
         if change.action is None or change.action in self._live:
             return
         parent = self._live.get(change.parent) if change.parent is not None else None
-        row = self._row(parent.row if parent is not None else self.top, change.name)
+        row = self._row(parent.row if parent is not None else self.top, change.name, change.group)
         live = self._live[change.action] = _Live(row)
         row.total += 1
         self.total += 1
@@ -165,16 +181,18 @@ class Tally:
         live.row.counts[live.phase] += by
         self.counts[live.phase] += by
 
-    def _row(self, parent: Row, name: str) -> Row:
+    def _row(self, parent: Row, name: str, group: str | None) -> Row:
         if parent.depth + 1 >= _DEEPEST and parent.name == name:
             return parent
-        row = parent.children.get(name)
+        row = parent.children.get((name, group))
         if row is None:
             if self._rows >= _MOST_ROWS or parent.depth + 1 >= _DEEPEST + 2:
-                name = "(other tasks)"
+                name, group = "(other tasks)", None
                 parent = self.top
-                row = parent.children.get(name)
+                row = parent.children.get((name, group))
             if row is None:
-                row = parent.children[name] = Row(name, parent.depth + 1)
+                above = None if parent is self.top else parent
+                row = Row(name, parent.depth + 1, parent=above, group=group)
+                parent.children[name, group] = row
                 self._rows += 1
         return row

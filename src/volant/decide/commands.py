@@ -44,6 +44,8 @@ class Lend(msgspec.Struct, frozen=True):
     """The attempt only waits."""
 
     key: AttemptKey
+    for_calls: bool = False
+    """What it waits for are actions that it called."""
 
 
 class TakeBack(msgspec.Struct, frozen=True):

@@ -7,6 +7,11 @@ tree is finished branch by branch instead of being opened everywhere, and equals
 
 Two exceptions to "the sum of requests stays within capacity": the one above, and progress. A request larger
 than the machine runs alone; and when nothing that runs can make progress, the first in line is admitted.
+
+A run may have a bound on its running actions. One that only waits for actions that it called does not count, or a
+tree deeper than the bound would never end; one that sleeps or talks to a network does, whatever became of its CPU.
+Who wakes counts again at once, beyond the bound if need be; there is no exception for progress, since whoever counts
+can make some.
 """
 
 import heapq
@@ -40,6 +45,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     cpu: int
     memory: int = 0
     gpus: int = 0
+    processes: int = 1
+    """0: it runs in a process that is there, and takes nothing of the machine but what its run allows."""
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -49,13 +56,26 @@ class Admission(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-class _Holder:
-    __slots__ = ("alone", "lent", "request")
+class _Bound:
+    """How many actions of a run may run at once, and how many do."""
 
-    def __init__(self, request: Request, *, alone: bool) -> None:
+    __slots__ = ("most", "running")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.running = 0
+
+
+class _Holder:
+    __slots__ = ("alone", "bound", "counts", "lent", "request")
+
+    def __init__(self, request: Request, *, alone: bool, bound: _Bound | None) -> None:
         self.request = request
         """What it holds: no more than there is."""
         self.lent = False
+        self.bound = bound
+        self.counts = False
+        """Whether it is one of those that run within the bound."""
         self.alone = alone
 
 
@@ -79,6 +99,7 @@ class Placement:
         self._entries: dict[AttemptKey, _Entry] = {}
         self._queues: dict[RunId, list[tuple[int, int, _Entry]]] = {}
         self._turns: list[RunId] = []
+        self._bounds: dict[RunId, _Bound] = {}
         self._count = 0
         self.cpu_used = 0
         self.memory_used = 0
@@ -120,6 +141,14 @@ class Placement:
             found.append(Lack(what=Scarce.MACHINE, wanted=1, free=0))
         return tuple(found)
 
+    def bind(self, run: RunId, most: int) -> None:
+        """From now on at most so many actions of *run* run at once; to be said before the first of them is queued."""
+        self._bounds[run] = _Bound(most)
+
+    def unbind(self, run: RunId) -> None:
+        """The run has ended."""
+        self._bounds.pop(run, None)
+
     def enqueue(self, key: AttemptKey, *, run: RunId, depth: int, request: Request) -> None:
         """Put an attempt in line."""
         self._count += 1
@@ -150,15 +179,19 @@ class Placement:
             self._alone -= holder.alone
         self.memory_used -= holder.request.memory
         self.gpus_used -= holder.request.gpus
+        self._count_running(holder, counts=False)
 
     def gone(self) -> None:
         """A process of an attempt is gone."""
         self.processes -= 1
 
-    def lend(self, key: AttemptKey) -> None:
-        """A holder only waits."""
+    def lend(self, key: AttemptKey, *, for_calls: bool = False) -> None:
+        """A holder only waits; *for_calls*: for actions that it called."""
         holder = self._holders.get(key)
-        if holder is not None and not holder.lent:
+        if holder is None:
+            return
+        self._count_running(holder, counts=not for_calls)
+        if not holder.lent:
             holder.lent = True
             self.cpu_used -= holder.request.cpu
             self._alone -= holder.alone
@@ -166,10 +199,19 @@ class Placement:
     def take_back(self, key: AttemptKey) -> None:
         """A holder works again."""
         holder = self._holders.get(key)
-        if holder is not None and holder.lent:
+        if holder is None:
+            return
+        self._count_running(holder, counts=True)
+        if holder.lent:
             holder.lent = False
             self.cpu_used += holder.request.cpu
             self._alone += holder.alone
+
+    def answered(self, key: AttemptKey) -> None:
+        """An answer is on its way to a holder: it counts as running again, though its CPU may stay lent."""
+        holder = self._holders.get(key)
+        if holder is not None:
+            self._count_running(holder, counts=True)
 
     def admit(self, *, can_progress: bool) -> list[Admission]:
         """All that may start now, in the order they should.
@@ -178,14 +220,10 @@ class Placement:
         and nothing fits, the first in line is admitted all the same.
         """
         admitted: list[Admission] = []
-        while self._entries and self.processes < self.capacity.processes:
-            entry = self._next_fitting()
-            if entry is None:
-                break
+        while self._entries and (entry := self._next_fitting()) is not None:
             admitted.append(self._hold(entry))
-        if not admitted and self._entries and not can_progress:
-            entry = self._first()
-            admitted.append(self._hold(entry, reason="nothing that runs can go on without it"))
+        if not admitted and self._entries and not can_progress and (first := self._first()) is not None:
+            admitted.append(self._hold(first, reason="nothing that runs can go on without it"))
         if admitted:
             self._forget_lines()
         return admitted
@@ -203,12 +241,13 @@ class Placement:
         if alone and reason is None:
             reason = f"it requests more than the machine has ({self._excess(entry.request)}) and runs alone"
         request = self._held(entry.request)
-        self._holders[entry.key] = _Holder(request, alone=alone)
+        holder = self._holders[entry.key] = _Holder(request, alone=alone, bound=self._bounds.get(entry.run))
+        self._count_running(holder, counts=True)
         self._alone += alone
         self.cpu_used += request.cpu
         self.memory_used += request.memory
         self.gpus_used += request.gpus
-        self.processes += 1
+        self.processes += request.processes
         turn = self._turns.index(entry.run)
         self._turns.append(self._turns.pop(turn))
         return Admission(entry.key, reason)
@@ -218,13 +257,13 @@ class Placement:
         passed: list[_Entry] = []
         for run in list(self._turns):
             queue = self._clean(run)
-            if not queue:
+            if not queue or self._is_at_bound(run):
                 continue
             head = queue[0][2]
             if self._fits(head.request):
                 heapq.heappop(queue)
                 found = head
-            elif head.passed >= PATIENCE:
+            elif head.passed >= PATIENCE and self.processes < self.capacity.processes:
                 return None
             else:
                 passed.append(head)
@@ -249,13 +288,21 @@ class Placement:
                 return entry
         return None
 
-    def _first(self) -> _Entry:
+    def _first(self) -> _Entry | None:
         for run in list(self._turns):
             queue = self._clean(run)
-            if queue:
+            if queue and not self._is_at_bound(run):
                 return heapq.heappop(queue)[2]
-        msg = "the line is empty"
-        raise LookupError(msg)
+        return None
+
+    def _is_at_bound(self, run: RunId) -> bool:
+        bound = self._bounds.get(run) if self._bounds else None
+        return bound is not None and bound.running >= bound.most
+
+    def _count_running(self, holder: _Holder, *, counts: bool) -> None:
+        if holder.bound is not None and holder.counts is not counts:
+            holder.counts = counts
+            holder.bound.running += 1 if counts else -1
 
     def _clean(self, run: RunId) -> list[tuple[int, int, _Entry]]:
         queue = self._queues[run]
@@ -267,6 +314,10 @@ class Placement:
         return queue
 
     def _fits(self, request: Request) -> bool:
+        if request.processes == 0:
+            return True
+        if self.processes >= self.capacity.processes:
+            return False
         if self._is_oversized(request):
             return self.cpu_used == 0 and self.memory_used == 0 and self.gpus_used == 0
         capacity = self.capacity
@@ -285,6 +336,7 @@ class Placement:
             cpu=min(request.cpu, capacity.cpu),
             memory=min(request.memory, capacity.memory),
             gpus=min(request.gpus, capacity.gpus),
+            processes=request.processes,
         )
 
     def _is_oversized(self, request: Request) -> bool:

@@ -310,7 +310,9 @@ class RunMachine:
         if attempt.telling:
             return answers
         attempt.waits = True
-        return [Lend(key), *answers]
+        # An inline sync function also waits for those that are executed on top of it, and for its turn.
+        is_below = self.record.mode == "inline" and not live.spec.is_async
+        return [Lend(key, for_calls=bool(attempt.calls) or is_below), *answers]
 
     def working(self, key: AttemptKey) -> list[Command]:
         """The attempt woke up."""
@@ -319,6 +321,11 @@ class RunMachine:
             return []
         live.attempt.waits = False
         return [TakeBack(key)]
+
+    def asks(self, key: AttemptKey) -> bool:
+        """Whether the attempt called something that it has no answer to."""
+        live = self.keys.get(key)
+        return live is not None and live.attempt is not None and bool(live.attempt.calls)
 
     def owes(self, key: AttemptKey) -> bool:
         """Whether the attempt asked for something that it is told only when it waits."""

@@ -77,6 +77,7 @@ class Unwritten:
                 name=live.spec.short_name,
                 attempt=None if live.attempt is None else live.attempt.number,
                 message=message,
+                group=live.group if kind is ChangeKind.ACTION_CREATED else None,
             )
         self._changes.append(change)
         return self._seq

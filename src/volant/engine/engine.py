@@ -27,7 +27,7 @@ from volant.decide.commands import (
     Withdraw,
 )
 from volant.decide.live import LiveAction, LiveAttempt, Stage
-from volant.decide.placement import Admission, Capacity, Placement
+from volant.decide.placement import Admission, Capacity, Placement, Request
 from volant.decide.run_machine import RunMachine
 from volant.decide.waiting import why_waiting
 from volant.engine.commits import Commits, Listener
@@ -66,6 +66,8 @@ from volant.ports.launcher import AttemptOrder, Launcher
 log = logging.getLogger("volant.engine")
 
 _ACTION_ID = re.compile("[0-9a-f]{32}")
+_NO_PLACE = Request(cpu=0, processes=0)
+"""What an attempt asks for that runs in the client."""
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +121,9 @@ class Engine:
         self._waiting_actions: dict[tuple[RunId, ActionId], AttemptKey] = {}
         self._finished: dict[AttemptKey, asyncio.TimerHandle] = {}
         self._accepts_no_more = False
-        self._observer = CpuObserver(self.placement, launcher_of=self._launcher_of, changed=self._place)
+        self._observer = CpuObserver(
+            self.placement, launcher_of=self._launcher_of, asks=self._asks, changed=self._place
+        )
         self._commits = Commits(
             journal, before=self._place, tell=self._perform_told, on_committed=on_committed, on_refused=self._refused
         )
@@ -155,6 +159,8 @@ class Engine:
         )
         known = self._learn(live, submission.spec, submission.spec_body)
         self.runs[record.run] = live
+        if submission.options.max_action_concurrency is not None:
+            self.placement.bind(record.run, submission.options.max_action_concurrency)
         commands = machine.create(
             spec=known.spec,
             spec_digest=known.digest,
@@ -373,9 +379,9 @@ class Engine:
                         self.placement.withdraw(key)
                 case Release(key=key):
                     self.placement.release(key)
-                case Lend(key=key):
+                case Lend(key=key, for_calls=for_calls):
                     self._observer.spoke(key)
-                    self.placement.lend(key)
+                    self.placement.lend(key, for_calls=for_calls)
                 case TakeBack(key=key):
                     self._observer.spoke(key)
                     self.placement.take_back(key)
@@ -402,6 +408,7 @@ class Engine:
                 self._tell(live, key, message)
             case RunFinished():
                 del self.runs[live.run]
+                self.placement.unbind(live.run)
                 self._commits.run_ended(live.run)
             case _:
                 assert_never(command)
@@ -411,6 +418,7 @@ class Engine:
             return
         if commands := live.machine.told(key):
             self._perform(live, commands)
+        self.placement.answered(key)
         live.launcher.tell(key, message)
 
     def _refused(self, error: BaseException) -> None:
@@ -444,11 +452,11 @@ class Engine:
         key = AttemptKey(self._next_key)
         self._places[key] = (live, action)
         self._waiting_actions[live.run, action] = key
-        if not live.is_placed:
+        if not live.is_placed and live.options.max_action_concurrency is None:
             self._loop.call_soon(self._admit, Admission(key))
             return
         found = live.machine.actions[action]
-        request = live.spec(found.spec_digest).request
+        request = live.spec(found.spec_digest).request if live.is_placed else _NO_PLACE
         self.placement.enqueue(key, run=live.run, depth=found.depth, request=request)
 
     def _place(self) -> None:
@@ -465,6 +473,10 @@ class Engine:
 
     def _can_progress(self) -> bool:
         return any(live.machine.can_progress() for live in self.runs.values())
+
+    def _asks(self, key: AttemptKey) -> bool:
+        live = self._attempts.get(key)
+        return live is not None and live.machine.asks(key)
 
     def _launcher_of(self, key: AttemptKey) -> Launcher | None:
         live = self._attempts.get(key)

@@ -27,11 +27,13 @@ class CpuObserver:
         placement: Placement,
         *,
         launcher_of: Callable[[AttemptKey], Launcher | None],
+        asks: Callable[[AttemptKey], bool],
         changed: Callable[[], None],
     ) -> None:
-        """*changed* is called when CPU may have become free."""
+        """*asks*: whether an attempt has calls without an answer; *changed* is called when CPU may have become free."""
         self._placement = placement
         self._launcher_of = launcher_of
+        self._asks = asks
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -69,7 +71,7 @@ class CpuObserver:
                 self._idle.pop(key, None)
                 if key in idle:
                     self._idle[key] = None
-                    placement.lend(key)
+                    placement.lend(key, for_calls=self._asks(key))
                 elif was_idle:
                     placement.take_back(key)
         self._changed()

@@ -100,6 +100,7 @@ class ChangeBody(msgspec.Struct, frozen=True, array_like=True):
     name: str
     attempt: int | None
     message: str
+    group: str | None = None
 
 
 _run_body = msgspec.msgpack.Decoder(RunBody).decode
@@ -296,6 +297,7 @@ def change_body(change: Change, ids: ActionBytes) -> bytes:
             change.name,
             change.attempt,
             change.message,
+            change.group,
         )
     )
 
@@ -314,6 +316,7 @@ def change_record(run: RunId, seq: int, blob: bytes) -> Change:
         name=body.name,
         attempt=body.attempt,
         message=body.message,
+        group=body.group,
     )
 
 

@@ -124,6 +124,8 @@ class Change(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Short name of the task."""
     attempt: int | None = None
     message: str = ""
+    group: str | None = None
+    """Of an action that was created: the `volant.group` in which it was called."""
 
 
 class SpecRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

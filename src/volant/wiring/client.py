@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from volant.client.client import Client, InlineWorker
 from volant.client.reporting import Reporter, Silent
 from volant.client.starting import EngineStart
+from volant.kit.homes import logs_path
 from volant.model.worker_protocol import WorkerToEngine
+from volant.settings.terminal import wants_colour, wants_drawing
 from volant.settings.tree import Mode, Settings
 from volant.wiring.stores import blobs_url, journal_file, open_blobs
 
@@ -33,6 +36,10 @@ class Reporters:
     """Makes what shows a run: drawn on a terminal, lines elsewhere; both on standard error."""
 
     def __init__(self) -> None:
+        self.is_quiet = False
+        """Whether to show no progress."""
+        self.followed: Path | None = None
+        """The home of runs whose attempts' output is shown too."""
         self._is_drawing = False
 
     def __call__(self, mode: Mode) -> Reporter:
@@ -40,8 +47,19 @@ class Reporters:
         stream: TextIO | None = sys.stderr
         if stream is None:
             return Silent()
+        # What an inline run prints is on the screen already.
+        if self.followed is None or mode is Mode.INLINE:
+            return Silent() if self.is_quiet else self._progress(stream, mode)
+        from volant.client.lines import Lines
+        from volant.client.tailing import Following
+
+        logs = logs_path(self.followed)
+        shown = Lines(stream, has_progress=False) if self.is_quiet else self._progress(stream, mode)
+        return Following(shown, lambda run: logs / run, colour=wants_colour(stream))
+
+    def _progress(self, stream: TextIO, mode: Mode) -> Reporter:
         # What an inline run prints would tear a drawing apart, and so would a second run that is watched at once.
-        if mode is not Mode.INLINE and stream.isatty() and not self._is_drawing:
+        if mode is not Mode.INLINE and wants_drawing(stream) and not self._is_drawing:
             from volant.client.drawing import Drawing
 
             self._is_drawing = True
