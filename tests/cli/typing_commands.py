@@ -34,7 +34,7 @@ class Terminal:
             for name, value in variables.items():
                 patched.setenv(name, value)
             patched.setattr(program, "flags", {})
-            code = run_command_line(arguments, None)
+            code = run_command_line(arguments)
         out, err = self._capsys.readouterr()
         return Answer(code, out, err)
 
