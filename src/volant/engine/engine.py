@@ -232,6 +232,16 @@ class Engine:
         return not self.runs
 
     @property
+    def only_time_helps(self) -> bool:
+        """Whether nothing goes on until a timer of the clock is due, or somebody outside asks for something.
+
+        No attempt works, starts or ends, and nothing is on its way to one. To be asked between two turns of the loop.
+        """
+        if self._commits.is_telling or any(not live.is_placed for live, _ in self._places.values()):
+            return False
+        return not any(live.machine.is_working() for live in self.runs.values())
+
+    @property
     def live_actions(self) -> int:
         """Actions that have not ended."""
         return sum(len(live.machine.actions) for live in self.runs.values())
