@@ -7,6 +7,7 @@ refers to. The calls come back through a file.
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import msgspec
 from volant.bundle.code import describe_code
 from volant.client.submission import Prepared
 from volant.model.errors import NotSupportedError
-from volant.testing.stubbing import Stub, StubTask, substitute_of
+from volant.model.failures import Failure, FailureKind
+from volant.testing.stubbing import Answer, Stub, StubTask, substitute_of
 from volant.values.cloudpickling import dumps
+from volant.values.failures import decode_exception, encode_exception
 from volant.worker.substitutes import substitutes
 
 
@@ -54,14 +57,28 @@ def _write_module(stubs: Sequence[Stub[..., Any]], folder: Path) -> tuple[str, P
 
 
 def _pickled(stubs: Sequence[Stub[..., Any]]) -> bytes:
+    carried: list[tuple[str, Answer, str]] = []
     for stub in stubs:
         try:
-            dumps(stub.answer)
+            answer = _picklable(stub.answer)
+            dumps(answer)
         except Exception as error:
             msg = f"the stub of task {stub.task!r} cannot be sent to the processes of a local run: {error}"
             hint = "let it answer with what can be pickled, or run the test inline"
             raise NotSupportedError(msg, hint=hint) from error
-    return dumps([(stub.task, stub.answer, str(stub.recorded)) for stub in stubs])
+        carried.append((stub.task, answer, str(stub.recorded)))
+    return dumps(carried)
+
+
+def _picklable(answer: Answer) -> Answer:
+    """An exception travels as it would from a task: many cannot be pickled."""
+    if not isinstance(answer.raises, BaseException):
+        return answer
+    return Answer(calls=partial(_raise, encode_exception(answer.raises, kind=FailureKind.USER)))
+
+
+def _raise(failure: Failure, *_args: object, **_kwargs: object) -> None:
+    raise decode_exception(failure)
 
 
 def _modules_of(stub: Stub[..., Any]) -> list[str]:

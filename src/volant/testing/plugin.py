@@ -4,6 +4,7 @@ A test run that asks for none of the fixtures pays for this module only: what a 
 first made. That is the third place beside `wiring` and the command table where imports do not stand at the top.
 """
 
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,8 @@ def stub_task(volant_home: Path) -> "Generator[StubTask]":
     """
     from volant.testing.stubbing import StubTask
 
-    (volant_home / "stubs").mkdir(exist_ok=True)
-    stubs = StubTask(volant_home / "stubs")
+    # Below the home, so that it goes with it; of this test alone.
+    stubs = StubTask(Path(tempfile.mkdtemp(prefix="stubs-", dir=volant_home)))
     try:
         yield stubs
     finally:
