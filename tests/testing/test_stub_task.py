@@ -146,12 +146,12 @@ async def _coroutine(name: str, /, *, height: int = 2) -> int:
 def test_stubs_that_cannot_be_are_refused_where_they_are_written(
     stub_task: StubTask, given: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(volant.errors.DefinitionError, match=rf"stub_task\(weather.station\): .*{message}"):
+    with pytest.raises(volant.errors.DefinitionError, match=rf"stub_task\(weather\.station\): .*{message}"):
         stub_task(tasks.station, **given)  # type: ignore[call-overload]
 
 
 def test_only_tasks_are_stubbed(stub_task: StubTask) -> None:
-    with pytest.raises(volant.errors.ArgumentError, match="stub_task: the first argument is .*expected a task"):
+    with pytest.raises(volant.errors.ArgumentError, match=r"stub_task: the first argument is .*expected a task"):
         stub_task(called, returns=1)  # type: ignore[call-overload]
 
 
@@ -163,6 +163,6 @@ def test_an_answer_that_cannot_be_sent_is_refused_in_a_local_run(run_task: RunTa
             return 5
 
     stub_task(tasks.station, calls=answer)
-    with pytest.raises(volant.errors.NotSupportedError, match="stub of task 'weather.station' cannot be sent"):
+    with pytest.raises(volant.errors.NotSupportedError, match=r"stub of task 'weather\.station' cannot be sent"):
         run_task.with_runcontext(mode="local")(tasks.stations)
     assert run_task(tasks.stations).result() == (5, "done")

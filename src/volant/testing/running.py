@@ -112,6 +112,9 @@ class RunTask:
         run = Run(client, executed.run, task=task, end=executed.end)
         finished = FinishedRun(run, client=client, printed="".join(parts) if self._mode is Mode.INLINE else None)
         self.made.append(finished)
+        if self._mode is Mode.INLINE and finished.failure and finished.failure.code == KeyboardInterrupt.__name__:
+            # It was meant for the tests; the task that it reached was only in the way.
+            raise KeyboardInterrupt
         return finished
 
 
