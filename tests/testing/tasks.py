@@ -67,6 +67,17 @@ async def race() -> float:
 
 
 @env.task
+async def first_of_two() -> str:
+    """Takes what works now, and calls off what backs off for hours."""
+    racers = [asyncio.create_task(forecast("Oslo")), asyncio.create_task(slow())]
+    done, pending = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+    for racer in pending:
+        racer.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    return str(done.pop().result())
+
+
+@env.task
 async def hopeless() -> int:
     """Catches nothing."""
     raise NoForecastError(place="Atlantis")
@@ -82,6 +93,50 @@ async def parent_of_hopeless() -> int:
 async def process_id() -> int:
     """Where the attempt runs."""
     return os.getpid()
+
+
+AT_WORK: set[str] = set()
+"""Attempts that do something in real time right now."""
+OVERTAKEN: list[str] = []
+"""Attempts at work while time was jumped over."""
+
+
+async def work(name: str) -> None:
+    """Takes a moment of real time."""
+    AT_WORK.add(name)
+    await asyncio.sleep(0.001 * (hash(name) % 3))
+    AT_WORK.remove(name)
+
+
+@env.task
+async def patient(number: int) -> int:
+    """Works, fails, and is tried again after a time that no other one waits for."""
+    attempt = volant.ctx().attempt_number
+    if attempt:
+        OVERTAKEN.extend(AT_WORK)
+    await work(f"patient {number}-{attempt}")
+    if attempt < 3:
+        raise NoForecastError(place=str(number))
+    return number
+
+
+@env.task
+async def one_after_another(numbers: list[int]) -> int:
+    """Works between its calls too."""
+    total = 0
+    for number in numbers:
+        wait = timedelta(hours=1, microseconds=2**number)
+        policy = volant.RetryStrategy(count=3, backoff=volant.Backoff(base=wait))
+        total += await patient.override(retries=policy)(number)
+        await work(f"one after another {number}")
+    return total
+
+
+@env.task
+async def side_by_side(width: int, length: int) -> int:
+    """Several chains at once."""
+    chains = [[row * length + column for column in range(length)] for row in range(width)]
+    return sum(await asyncio.gather(*(one_after_another(chain) for chain in chains)))
 
 
 async def meanwhile() -> None:

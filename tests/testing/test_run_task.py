@@ -54,6 +54,23 @@ def test_the_clock_does_not_jump_while_an_attempt_works(run_task: RunTask) -> No
     assert happened == ["forecast Oslo 0", "slow is done", *(f"forecast Oslo {n}" for n in (1, 2, 3))]
 
 
+def test_what_an_attempt_is_being_told_comes_before_a_jump(run_task: RunTask) -> None:
+    run = run_task(tasks.first_of_two)
+    assert run.result() == "1"
+    assert run.action("forecast").phase == "ABORTED"
+    happened = tasks.TRACE
+    assert happened == ["forecast Oslo 0", "slow is done"]
+
+
+def test_no_attempt_at_work_is_ever_overtaken(run_task: RunTask) -> None:
+    tasks.OVERTAKEN.clear()
+    run = run_task(tasks.side_by_side, width=5, length=4)
+    assert run.result() == sum(range(20))
+    assert tasks.OVERTAKEN == []
+    waits = {action.waits for action in run.actions_of("patient")}
+    assert waits == {(HOUR + timedelta(microseconds=2**n),) * 3 for n in range(20)}
+
+
 def test_a_root_that_backs_off_alone_is_waited_for(run_task: RunTask) -> None:
     run = run_task(tasks.forecast, "Bern", day=5)
     assert run.result() == 4.5

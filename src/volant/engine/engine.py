@@ -235,11 +235,10 @@ class Engine:
     def only_time_helps(self) -> bool:
         """Whether nothing goes on until a timer of the clock is due, or somebody outside asks for something.
 
-        No attempt works, starts or ends, and nothing is on its way to one. To be asked between two turns of the loop.
+        No attempt works, starts or ends, and nothing is on its way to one. True only of a loop that has nothing else to
+        do: what can be placed is placed at the end of each turn.
         """
-        if self._commits.is_telling or any(not live.is_placed for live, _ in self._places.values()):
-            return False
-        return not any(live.machine.is_working() for live in self.runs.values())
+        return not self._commits.is_telling and not any(live.machine.is_working() for live in self.runs.values())
 
     @property
     def live_actions(self) -> int:
