@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from volant.kit.clock import Timer
 from volant.testing.jumping_clock import JumpingClock
 
 HOUR = timedelta(hours=1)
@@ -65,8 +66,14 @@ def test_a_timer_may_call_off_another_of_the_same_time() -> None:
 
     async def scenario() -> None:
         done = asyncio.Event()
-        clock.call_at(when, lambda: other.cancel())
-        other = clock.call_at(when, lambda: pytest.fail("it was called off"))
+        others: list[Timer] = []
+
+        def call_off() -> None:
+            for other in others:
+                other.cancel()
+
+        clock.call_at(when, call_off)
+        others.append(clock.call_at(when, lambda: pytest.fail("it was called off")))
         clock.call_at(when, done.set)
         await done.wait()
 

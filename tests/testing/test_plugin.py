@@ -65,8 +65,8 @@ def test_a_failed_test_shows_the_actions_of_its_failed_run_and_the_user_s_traceb
     done.stdout.fnmatch_lines(
         [
             "* volant run *: *.main FAILED *",
-            "main      FAILED  2 attempts",
-            "  divide  FAILED  2 attempts",
+            "main      FAILED  2 attempts  ZeroDivisionError: division by zero",
+            "  divide  FAILED  2 attempts  ZeroDivisionError: division by zero",
             "Traceback (most recent call last):",
             '  File "*", line *, in divide',
             "    return a / b",

@@ -164,7 +164,7 @@ class FinishedAction:
 
     def __repr__(self) -> str:
         tries = f" after {len(self.attempts)} attempts" if len(self.attempts) > 1 else ""
-        return f"<action {self.name} {self.phase.value}{tries}{_why(self.failure)}>"
+        return f"<action {self.name} {self.phase.value}{tries}{_after_colon(self.failure)}>"
 
 
 class FinishedRun(Generic[R]):
@@ -284,7 +284,7 @@ class FinishedRun(Generic[R]):
         return drive(lambda: examine(self._client, self._handle.record), name="FinishedRun.actions", anywhere=True)
 
     def __repr__(self) -> str:
-        return f"<run {self.name} of {self.task} {self.phase.value}{_why(self.failure)}>"
+        return f"<run {self.name} of {self.task} {self.phase.value}{_after_colon(self.failure)}>"
 
 
 def _attempt(record: AttemptRecord, failed_before: datetime | None) -> FinishedAttempt:
@@ -307,8 +307,14 @@ def _exception(failure: Failure | None) -> BaseException | None:
     return decode_exception(failure)
 
 
-def _why(failure: Failure | None) -> str:
+def why_of(failure: Failure | None) -> str:
+    """A failure in one line; nothing when there is none."""
     if failure is None:
         return ""
     first = next((line for line in failure.message.splitlines() if line.strip()), "")
-    return f": {failure.code}: {first}" if first else f": {failure.code}"
+    return f"{failure.code}: {first}" if first else failure.code
+
+
+def _after_colon(failure: Failure | None) -> str:
+    why = why_of(failure)
+    return why and f": {why}"

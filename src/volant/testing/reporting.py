@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from volant.model.errors import VolantError
-from volant.testing.finished import FinishedAction, FinishedRun
+from volant.testing.finished import FinishedAction, FinishedRun, why_of
 
 _MOST_ACTIONS = 40
 
@@ -46,4 +46,6 @@ def _state(action: FinishedAction) -> str:
         parts.append(f"{len(action.attempts)} attempts")
     if waits := [str(wait) for wait in action.waits if wait]:
         parts.append(f"waited {', '.join(waits)}")
+    if why := why_of(action.failure):
+        parts.append(why)
     return "  ".join(parts)
