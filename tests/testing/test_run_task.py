@@ -101,6 +101,9 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_runs(run_task: Ru
         run_task(tasks.warmest, 5)  # type: ignore[arg-type]
     with pytest.raises(volant.errors.ArgumentError, match="expected a task"):
         run_task(len, [])  # type: ignore[arg-type]
+    with pytest.raises(volant.errors.ArgumentError, match="expected a task") as found:
+        run_task(tasks.slow())  # type: ignore[arg-type]
+    assert found.value.hint == "pass the task without calling it: run_task(slow, ...)"
     assert run_task.made == []
 
 

@@ -140,7 +140,10 @@ async def _coroutine(name: str, /, *, height: int = 2) -> int:
         ({"raises": int}, "raises is <class 'int'>, expected an exception or its class"),
         ({"calls": 5}, "calls is 5, expected a function"),
         ({"calls": _coroutine}, "calls is an async function, expected a def: the task is sync"),
-        ({"calls": lambda name: 5}, r"cannot be called as the task is, \(name: str, height: int = 2\) -> int: got"),
+        (
+            {"calls": lambda name: 5},
+            r"cannot be called as the task is, \(name: str, /, \*, height: int = 2\) -> int: got",
+        ),
     ],
 )
 def test_stubs_that_cannot_be_are_refused_where_they_are_written(

@@ -1,6 +1,7 @@
 """Running tasks from tests: every run that ends is returned, whether it succeeded or not."""
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from typing import Any, ParamSpec, TypeVar, Unpack
 
@@ -144,5 +145,10 @@ def _check(task: object) -> None:
         msg = f"run_task was called inside task {session.info.task!r}, which is part of a run"
         raise NestedRunError(msg, hint="call the task itself: await task(...), or task(...) from a sync task")
     if not isinstance(task, Task):
-        msg = f"run_task: the first argument is {task!r} ({type(task).__name__}), expected a task"
-        raise ArgumentError(msg, hint="decorate it: @env.task" if callable(task) else None)
+        hint = "decorate it: @env.task" if callable(task) else "pass the task itself, then its arguments"
+        if inspect.iscoroutine(task):
+            task.close()  # nobody will await it, and this error says why
+            hint = f"pass the task without calling it: run_task({task.__name__}, ...)"
+        found = getattr(task, "__qualname__", None) or repr(task)
+        msg = f"run_task: the first argument is {found} ({type(task).__name__}), expected a task"
+        raise ArgumentError(msg, hint=hint)
