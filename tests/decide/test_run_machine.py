@@ -416,6 +416,18 @@ def test_an_attempt_that_waits_lends_its_cpu_until_it_is_told_something() -> Non
     assert driver.take(driver.machine.working(root)) == []
 
 
+def test_a_run_that_only_backs_off_can_progress_but_does_not_work() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1, backoff=BackoffSpec(base=timedelta(hours=1)))))
+    root = driver.start()
+    assert driver.machine.is_working()
+    driver.take(driver.machine.finished(root, failed(), driver.now))
+    # Its process is still there.
+    assert driver.machine.is_working()
+    driver.leave(root)
+    assert not driver.machine.is_working()
+    assert driver.machine.can_progress()
+
+
 def test_what_a_dead_attempt_still_said_is_ignored() -> None:
     driver = Driver()
     root = driver.start()

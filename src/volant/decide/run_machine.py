@@ -379,13 +379,17 @@ class RunMachine:
         """Rows of everything that changed since the last time, and forget that they did."""
         return self._unwritten.drain()
 
-    def can_progress(self) -> bool:
-        """Whether something that was admitted can go on without what is queued."""
+    def is_working(self) -> bool:
+        """Whether an attempt is at work, starts or ends; if none is, all of them wait for what they called."""
         for live in self.keys.values():
             attempt = live.attempt
             if attempt is None or not attempt.waits or not attempt.calls or live.stage is not Stage.RUNNING:
                 return True
-        return any(action.stage is Stage.BACKING_OFF for action in self.actions.values())
+        return False
+
+    def can_progress(self) -> bool:
+        """Whether something that was admitted can go on without what is queued."""
+        return self.is_working() or any(action.stage is Stage.BACKING_OFF for action in self.actions.values())
 
     # Rules
 

@@ -45,6 +45,7 @@ class Commits:
         self._changed: dict[RunId, LiveRun] = {}
         self._specs: list[SpecRecord] = []
         self._waiting: list[tuple[LiveRun, Told]] = []
+        self._untold = 0
         self._is_turn_planned = False
         self._unhurried: asyncio.TimerHandle | None = None
         self._ends: dict[tuple[RunId, ActionId | None], asyncio.Future[None]] = {}
@@ -66,6 +67,12 @@ class Commits:
     def then(self, live: LiveRun, command: Told) -> None:
         """Perform *command* when what has changed until now is committed."""
         self._waiting.append((live, command))
+        self._untold += 1
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether something waits for its commit to be told."""
+        return self._untold > 0
 
     async def flush(self) -> None:
         """Return when everything that happened so far is committed.
@@ -198,6 +205,7 @@ class Commits:
             self._on_committed(live.run, changes)
 
     def _perform(self, waiting: list[tuple[LiveRun, Told]]) -> None:
+        self._untold -= len(waiting)
         for live, command in waiting:
             self._tell(live, command)
 

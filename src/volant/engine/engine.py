@@ -258,6 +258,15 @@ class Engine:
         return not self.runs
 
     @property
+    def only_time_helps(self) -> bool:
+        """Whether nothing goes on until a timer of the clock is due, or somebody outside asks for something.
+
+        No attempt works, starts or ends, and nothing is on its way to one. True only of a loop that has nothing else to
+        do: what can be placed is placed at the end of each turn.
+        """
+        return not self._commits.is_telling and not any(live.machine.is_working() for live in self.runs.values())
+
+    @property
     def live_actions(self) -> int:
         """Actions that have not ended."""
         return sum(len(live.machine.actions) for live in self.runs.values())

@@ -25,7 +25,7 @@ from volant.engine.engine import Engine
 from volant.engine.ownership import HomeLock
 from volant.engine.service import InlineClient, Service, ServiceParts
 from volant.journal.sqlite.journal import SqliteJournal
-from volant.kit.clock import LoopClock
+from volant.kit.clock import Clock, LoopClock
 from volant.kit.homes import (
     absolute_home,
     engine_lock_path,
@@ -58,16 +58,30 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     home = absolute_home(sys.argv[1])
     try:
-        _be_engine(home)
+        be_engine(home)
     except (VolantError, OSError) as error:
         hint = getattr(error, "hint", None)
         log.error("the engine of %s ends: %s%s", home, error, f" ({hint})" if hint else "")
         sys.exit(1)
 
 
-def _be_engine(home: Path) -> None:
+def be_engine(
+    home: Path,
+    *,
+    clock: Clock | None = None,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    listens: Callable[[Engine, Callable[[], None]], None] | None = None,
+) -> None:
+    """Be the engine of *home* until it leaves; returns at once when there is one already.
+
+    *clock* is the machine's unless another is given; *listens* is called on the loop that *new_loop* made once clients
+    can connect, with the engine and with what makes it leave.
+
+    Raises:
+        VolantError: it cannot be; so does `OSError`.
+    """
     prepare_home(home)
-    clock = LoopClock()
+    clock = clock or LoopClock()
     lock = HomeLock.acquire(engine_lock_path(home), started_at=clock.now())
     if lock is None:
         return
@@ -80,7 +94,8 @@ def _be_engine(home: Path) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    asyncio.run(_serve(home, settings, journal, clock))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(home, settings, journal, clock, listens))
     journal_lock.release()
 
 
@@ -93,7 +108,13 @@ def _lock_journal(path: Path, now: datetime) -> HomeLock:
     return lock
 
 
-async def _serve(home: Path, settings: Settings, path_of_journal: Path, clock: LoopClock) -> None:
+async def _serve(
+    home: Path,
+    settings: Settings,
+    path_of_journal: Path,
+    clock: Clock,
+    listens: Callable[[Engine, Callable[[], None]], None] | None,
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -154,6 +175,8 @@ async def _serve(home: Path, settings: Settings, path_of_journal: Path, clock: L
         stack.callback(partial(path.unlink, missing_ok=True))
         stack.callback(server.close)
         log.info("engine %s of %s, pid %d", parts.engine_name, home, os.getpid())
+        if listens is not None:
+            listens(engine, stopping.set)
         await _until_stopped(stopping, service, engine, settings.engine.linger.total_seconds())
         log.info("engine %s leaves", parts.engine_name)
         for client in list(service.clients):

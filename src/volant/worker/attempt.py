@@ -25,6 +25,7 @@ from volant.ports.blobs import Blobs
 from volant.worker.calls import Caller, Host
 from volant.worker.failing import AttemptFailure, failure_of, lasting_failure_of, system_failure_of
 from volant.worker.session import AttemptSession
+from volant.worker.substitutes import substitutes
 
 _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 
@@ -32,13 +33,15 @@ _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 class KnownTask:
     """A spec, and the task that it leads to."""
 
-    __slots__ = ("is_async", "never_waits", "spec", "task")
+    __slots__ = ("function", "is_async", "never_waits", "spec", "task")
 
     def __init__(self, spec: ActionSpec, task: Task[..., Any]) -> None:
         self.spec = spec
         self.task = task
+        self.function = substitutes.function_of(task)
+        """What is called: the task's own function, unless a test put another in its place."""
         self.is_async = task.interface.is_async
-        self.never_waits = _never_waits(task.func)
+        self.never_waits = _never_waits(self.function)
         """It is async, but there is no `await` in it: nothing has to be scheduled."""
 
 
@@ -160,7 +163,7 @@ class Attempt:
         """Call a sync function on this thread."""
         args, kwargs = self._arguments
         try:
-            value = self.known.task.func(*args, **kwargs)
+            value = self.known.function(*args, **kwargs)
         except BaseException as exc:  # noqa: BLE001  # the boundary that records the failure of user code
             return Failed(failure=failure_of(exc))
         return self._succeeded(value)
@@ -170,7 +173,7 @@ class Attempt:
         current.set(self.session)
         args, kwargs = self._arguments
         try:
-            value = await self.known.task.func(*args, **kwargs)
+            value = await self.known.function(*args, **kwargs)
         except BaseException as exc:  # noqa: BLE001  # the boundary that records the failure of user code
             return Failed(failure=failure_of(exc))
         return self._succeeded(value)
@@ -194,7 +197,7 @@ class Attempt:
 
     def _run_through(self) -> Outcome:
         args, kwargs = self._arguments
-        coroutine = self.known.task.func(*args, **kwargs)
+        coroutine = self.known.function(*args, **kwargs)
         try:
             coroutine.send(None)
         except StopIteration as stop:
