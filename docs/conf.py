@@ -27,8 +27,8 @@ root_doc = "index"
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# Docstrings name things in single backticks, as Markdown does: a link where the name is documented, else plain code.
-default_role = "py:obj"
+# Docstrings name things in single backticks, as Markdown does; `generated` has the role.
+default_role = "name"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build() -> int:
     """Build from nothing, so that what the code says now is what the pages say."""
-    options = ("--fresh-env", "--quiet", "--fail-on-warning", "--keep-going", "--jobs", "auto")
+    options = ("--fresh-env", "--quiet", "--fail-on-warning", "--keep-going")
     command = (sys.executable, "-m", "sphinx", *options, "--doctree-dir", str(WORK), str(ROOT / "docs"), str(SITE))
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode == 0:
