@@ -12,6 +12,8 @@ author = "the authors of Volant"
 project_copyright = author
 release = version = version_of("volant")
 language = "en"
+# Quotes stay as they are; two hyphens are a dash.
+smartquotes_action = "D"
 
 extensions = [
     "myst_parser",

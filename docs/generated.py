@@ -1,7 +1,7 @@
 """A Sphinx extension: what is written from the code when the documentation is built.
 
-A line `<!-- generated: commands -->` in a page is replaced by what `tools/reference_commands.py` gives. Objects that are
-called like functions and are none are shown to autodoc as the functions that they stand for.
+A line `<!-- generated: commands -->` in a page is replaced by what `tools/reference_commands.py` gives. Objects that
+are called like functions and are none are shown to autodoc as the functions that they stand for.
 """
 
 import importlib
@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import volant
 from docutils import nodes
 from docutils.nodes import Node, system_message
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyXRefRole
+from sphinx.ext import napoleon
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.typing import ExtensionMetadata
+
+import volant
 from volant.api.running import RunFunction
 from volant.api.runs import Run, _get
 from volant.authoring.mapping import Map
@@ -30,6 +32,7 @@ _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("source-read", _fill_in)
     app.connect("builder-inited", _show_as_functions)
+    _read_attributes_as_text(app)
     app.add_role("name", _Name())
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -39,7 +42,7 @@ class _Name(SphinxRole):
 
     def run(self) -> tuple[list[Node], list[system_message]]:
         if _PUBLIC_NAME.fullmatch(self.text):
-            return PyXRefRole()("py:obj", self.rawtext, self.text, self.lineno, self.inliner, self.options)
+            return PyXRefRole()("py:obj", self.rawtext, f".{self.text}", self.lineno, self.inliner, self.options)
         return [nodes.literal(self.rawtext, self.text)], []
 
 
@@ -60,6 +63,20 @@ def _names_of_settings() -> str:
     from volant.settings.loading import VARIABLES
 
     return "\n".join(("| setting | variable |", "|---|---|", *(f"| `{b}` | `{a}` |" for a, b in VARIABLES.items())))
+
+
+def _read_attributes_as_text(app: Sphinx) -> None:
+    """Napoleon takes what stands before a colon in the description of an attribute for its type. Ours are sentences."""
+
+    def process(app: Sphinx, what: str, *about: Any) -> None:
+        is_attribute = what in {"attribute", "data", "property"}
+        napoleon._process_docstring(app, "method" if is_attribute else what, *about)
+
+    app.setup_extension("sphinx.ext.napoleon")
+    for listener in list(app.events.listeners["autodoc-process-docstring"]):
+        if listener.handler is napoleon._process_docstring:
+            app.disconnect(listener.id)
+    app.connect("autodoc-process-docstring", process)
 
 
 def _show_as_functions(app: Sphinx) -> None:

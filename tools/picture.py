@@ -70,21 +70,33 @@ async def main() -> str:
 '''
 COMMAND = ("volant", "run", "pipeline.py", "main", "--name", "morning")
 
-LIGHT = TerminalTheme(
-    (250, 250, 250),
-    (36, 41, 47),
-    [(36, 41, 47), (207, 34, 46), (17, 99, 41), (125, 78, 0), (9, 105, 218), (130, 80, 223), (27, 124, 131)]
-    + [(110, 119, 129)],
-    [(175, 184, 193), (164, 14, 38), (26, 127, 55), (99, 60, 1), (33, 139, 255), (164, 117, 249), (49, 146, 170)]
-    + [(140, 149, 159)],
+
+def _theme(background: str, foreground: str, normal: str, bright: str) -> TerminalTheme:
+    """Colours as hexadecimal text: black, red, green, yellow, blue, magenta, cyan, white."""
+    return TerminalTheme(
+        _colour(background),
+        _colour(foreground),
+        [_colour(each) for each in normal.split()],
+        [_colour(each) for each in bright.split()],
+    )
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(text)
+    return red, green, blue
+
+
+LIGHT = _theme(
+    "fafafa",
+    "24292f",
+    "24292f cf222e 116329 7d4e00 0969da 8250df 1b7c83 6e7781",
+    "afb8c1 a40e26 1a7f37 633c01 218bff a475f9 3192aa 8c959f",
 )
-DARK = TerminalTheme(
-    (22, 27, 34),
-    (201, 209, 217),
-    [(72, 79, 88), (255, 123, 114), (63, 185, 80), (210, 153, 34), (88, 166, 255), (188, 140, 255), (57, 197, 207)]
-    + [(177, 186, 196)],
-    [(110, 118, 129), (255, 161, 152), (86, 211, 100), (227, 179, 65), (121, 192, 255), (210, 168, 255)]
-    + [(86, 212, 221), (240, 246, 252)],
+DARK = _theme(
+    "161b22",
+    "c9d1d9",
+    "484f58 ff7b72 3fb950 d29922 58a6ff bc8cff 39c5cf b1bac4",
+    "6e7681 ffa198 56d364 e3b341 79c0ff d2a8ff 56d4dd f0f6fc",
 )
 _COLOURS = ("black", "red", "green", "brown", "blue", "magenta", "cyan", "white")
 _DIM = Style(dim=True)

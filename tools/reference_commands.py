@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 
 import click
 
 from volant.cli.table import volant
+
+_OPTION = re.compile(r"(?<![\w`-])--?[a-z][\w-]*")
 
 
 def page() -> str:
@@ -46,7 +49,7 @@ def _paragraphs(text: str) -> Iterator[str]:
         if lines and lines[0].strip() == "\b":
             yield from ("```text", *lines[1:], "```")
         else:
-            yield from lines
+            yield from (_OPTION.sub(r"`\g<0>`", line) for line in lines)
         yield ""
 
 

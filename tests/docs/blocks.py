@@ -20,6 +20,7 @@ from pathlib import Path
 import nbformat
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 PATIENCE = 60.0
 """Seconds; nothing takes a tenth of it unless it hangs."""
@@ -145,7 +146,7 @@ class Reader:
                 kernel_name="python3",
                 resources={"metadata": {"path": str(self._folder)}},
             ).execute()
-        except Exception as error:
+        except CellExecutionError as error:
             raise self._cells[0].fail(f"the notebook fails: {error}") from None
         finally:
             os.environ.clear()

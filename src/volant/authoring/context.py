@@ -17,10 +17,15 @@ class ActionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The running action."""
 
     name: ActionId
+    """Its id, unique in the run."""
     run_name: RunId
+    """The name of its run."""
     parent_name: ActionId | None
+    """The id of the action that called it; None for the root."""
     task_name: str
+    """The full name of its task."""
     short_name: str
+    """What people see instead of the full name."""
 
 
 class Context:
