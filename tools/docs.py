@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / ".cache" / "docs"
+_LOADS = (
+    re.compile(r'<(?:script|img|iframe|source)[^>]*\ssrc="((?:https?:)?//[^"]+)"'),
+    re.compile(r'<link[^>]*\shref="((?:https?:)?//[^"]+)"'),
+    re.compile(r"url\([\"']?((?:https?:)?//[^)\"']+)"),
+    re.compile(r"@import[^;]*((?:https?:)?//[^;\"']+)"),
+)
 WORK = ROOT / ".cache" / "doctrees"
 
 
@@ -31,9 +38,22 @@ def build() -> int:
     options = ("--fresh-env", "--quiet", "--fail-on-warning", "--keep-going")
     command = (sys.executable, "-m", "sphinx", *options, "--doctree-dir", str(WORK), str(ROOT / "docs"), str(SITE))
     done = subprocess.run(command, cwd=ROOT, check=False)
-    if done.returncode == 0:
-        print(f"docs: {SITE.relative_to(ROOT) / 'index.html'}", flush=True)
-    return done.returncode
+    if done.returncode:
+        return done.returncode
+    if foreign := list(fetched_from_elsewhere()):
+        print("error: pages fetch from elsewhere, which a reader without a network, or one who minds, cannot:")
+        print("\n".join(foreign), flush=True)
+        return 1
+    print(f"docs: {SITE.relative_to(ROOT) / 'index.html'}", flush=True)
+    return 0
+
+
+def fetched_from_elsewhere() -> Iterator[str]:
+    """What a browser would load from another place when it shows the pages."""
+    for page in sorted((*SITE.rglob("*.html"), *SITE.rglob("*.css"), *SITE.rglob("*.svg"))):
+        text = page.read_text(encoding="utf-8", errors="replace")
+        for pattern in _LOADS:
+            yield from (f"{page.relative_to(SITE)}: {found}" for found in pattern.findall(text))
 
 
 def serve(port: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from volant.authoring.enforcement import NOT_ENFORCED, REFUSED
 from volant.authoring.parameters import PARAMETERS, Level
 
-
 _NOTHING_TO_DO = {"depends_on": "kept; there is no deployment yet", "description": "kept; nothing shows it yet"}
 
 
