@@ -10,7 +10,6 @@ A page is read as a person would follow it, from top to bottom, in an empty fold
 - ``text`` blocks are pictures, not code.
 """
 
-import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -137,20 +136,14 @@ class Reader:
         if not self._cells:
             return
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.text) for cell in self._cells])
-        kept = dict(os.environ)
-        os.environ.update(self._environ)
+        where = {"metadata": {"path": str(self._folder)}}
+        client = NotebookClient(notebook, timeout=int(PATIENCE), kernel_name="python3", resources=where)
+        # A kernel has warnings of its own.
+        environ = {name: value for name, value in self._environ.items() if name != "PYTHONWARNINGS"}
         try:
-            NotebookClient(
-                notebook,
-                timeout=int(PATIENCE),
-                kernel_name="python3",
-                resources={"metadata": {"path": str(self._folder)}},
-            ).execute()
+            client.execute(env=environ)
         except CellExecutionError as error:
             raise self._cells[0].fail(f"the notebook fails: {error}") from None
-        finally:
-            os.environ.clear()
-            os.environ.update(kept)
 
     def _type(self, block: Block) -> None:
         self._see(block.text)

@@ -47,7 +47,7 @@ class Image(Value):
     Files are looked up beside the file that names them. Where packages come from an index, `index_url` names it instead
     of PyPI, `extra_index_urls` are looked at too, `pre` takes pre-releases, and `extra_args` go to the installer.
 
-    Every constructor and method raises a `DefinitionError` for a value that cannot be, such as a file that is not there.
+    Every constructor and method raises a `DefinitionError` for a value that cannot be, such as a missing file.
     """
 
     reference: str | None
