@@ -19,6 +19,7 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.util.typing import ExtensionMetadata
 
 import volant
+from volant.api.resuming import ResumeFunction
 from volant.api.running import RunFunction
 from volant.api.runs import Run, _get
 from volant.authoring.mapping import Map
@@ -85,6 +86,7 @@ def _show_as_functions(app: Sphinx) -> None:
             setattr(RunHandle, name, _plain(member._method))
     Run.get = staticmethod(_plain(_get, name="get", doc=_attribute_doc(Run, "get")))
     volant.run = _plain(RunFunction.__call__, name="run", skip=1)
+    volant.resume = _plain(ResumeFunction.__call__, name="resume", skip=1)
     volant.map = _plain(Map.__call__, name="map", skip=1)
 
 
