@@ -4,6 +4,8 @@ A page is read as a person would follow it, from top to bottom, in an empty fold
 
 - ``python`` and ``toml`` blocks whose first line is a comment with a file's name are written to that file;
 - other ``python`` blocks are run as scripts;
+- files of tests that no command names are run by pytest at the end of the page;
+- other ``toml`` blocks are parsed;
 - ``python`` blocks that begin with ``# cell`` are the cells of one notebook, executed in a kernel;
 - ``console`` blocks are typed into a shell. Where output is shown, it is compared: `...` stands for anything. A
   command that fails has to show what it prints;
@@ -12,6 +14,7 @@ A page is read as a person would follow it, from top to bottom, in an empty fold
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +102,8 @@ class Reader:
                     self._write(block, found[1])
                 case "python":
                     self._run_script(block)
+                case "toml":
+                    self._parse(block)
                 case "console":
                     self._type(block)
                 case "text":
@@ -106,6 +111,7 @@ class Reader:
                 case other:
                     raise block.fail(f"found a block of {other or 'no language'!r}, wanted one that can be executed")
         self._run_notebook()
+        self._run_tests()
         for name, block in self._unused.items():
             raise block.fail(f"{name} is written and never used, wanted a command or a block that names it")
 
@@ -114,7 +120,7 @@ class Reader:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
-        if path.suffix == ".py" and not path.name.startswith(("test_", "conftest")):
+        if path.suffix == ".py" and path.name != "conftest.py":
             self._unused[name] = block
 
     def _see(self, text: str) -> None:
@@ -131,6 +137,19 @@ class Reader:
         done = self._shell(f"python {name}")
         if done.returncode:
             raise block.fail(f"the block ended with {done.returncode}\n{done.stdout}")
+
+    def _parse(self, block: Block) -> None:
+        try:
+            tomllib.loads(block.text)
+        except tomllib.TOMLDecodeError as error:
+            raise block.fail(f"found what is no TOML: {error}") from None
+
+    def _run_tests(self) -> None:
+        for name in [name for name in self._unused if Path(name).name.startswith("test_")]:
+            block = self._unused.pop(name)
+            done = self._shell(f"python -m pytest -q -p no:cacheprovider {name}")
+            if done.returncode:
+                raise block.fail(f"the tests of {name} fail\n{done.stdout}")
 
     def _run_notebook(self) -> None:
         if not self._cells:

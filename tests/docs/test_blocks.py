@@ -56,6 +56,8 @@ def test_a_block_that_lies_is_found(environ: dict[str, str], tmp_path: Path) -> 
         ("console", "$ false\n", "ended with 1"),
         ("python", "raise SystemExit(3)\n", "ended with 3"),
         ("python", "# lonely.py\nx = 1\n", "never used"),
+        ("python", "# test_lie.py\ndef test_lie():\n    assert 1 == 2\n", "assert 1 == 2"),
+        ("toml", "a = = 1\n", "no TOML"),
         ("ruby", "puts 1\n", "'ruby'"),
     ]
     for language, text, said in lies:
