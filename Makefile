@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 # Every start of an engine or a zygote would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test lint types bench constraints clean distclean
+.PHONY: help setup demo test lint types docs docs-serve picture bench constraints clean distclean
 
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
@@ -25,10 +25,12 @@ RUN = $(VENV)/bin/python
 
 help:  ## show this list
 	@echo "make demo         run the example in examples/flights on 336,776 real flights"
-	@echo "make test         lint, import contracts, strict types and every test"
+	@echo "make test         lint, import contracts, strict types, documentation and every test"
 	@echo "make test-3.13    the same with another Python, in an environment of its own"
 	@echo "make lint         ruff and the import contracts"
 	@echo "make types        pyright and mypy, both strict"
+	@echo "make docs         build the documentation, warnings are errors; 'make docs-serve' shows it"
+	@echo "make picture      draw the run in README and docs again, as it looks now"
 	@echo "make bench        speed beside peers (ONLY=P2,P8 REPS=3)"
 	@echo "make constraints  let constraints.txt name the newest versions"
 	@echo "make clean        remove caches and results; 'make distclean' also the environments"
@@ -46,7 +48,7 @@ demo: setup
 
 test: setup
 	@echo "test: static checks, then every test"
-	@$(RUN) tools/check.py lint types
+	@$(RUN) tools/check.py lint types docs
 	@$(RUN) -m pytest $(ARGS)
 
 # PYENV_VERSION means something only where pyenv keeps the Pythons; elsewhere it is ignored.
@@ -60,6 +62,15 @@ lint: setup
 
 types: setup
 	@$(RUN) tools/check.py types
+
+docs: setup
+	@$(RUN) tools/docs.py
+
+docs-serve: setup
+	@$(RUN) tools/docs.py --serve $(ARGS)
+
+picture: setup
+	@$(RUN) tools/picture.py $(ARGS)
 
 bench: setup
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(REPS),--reps $(REPS)) $(ARGS)

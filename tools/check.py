@@ -1,6 +1,6 @@
 """Run the static checks, as many at once as there are cores, and show what the failed ones said.
 
-`check.py lint types` runs both groups. The interpreter that runs this file is the one whose packages are checked.
+`check.py lint types docs` runs all groups. The interpreter that runs this file is the one whose packages are checked.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ GROUPS: dict[str, tuple[Check, ...]] = {
         Check(name="ruff format", command=tool("ruff", "format", "--check", ".")),
         Check(name="import contracts", command=tool("lint-imports")),
     ),
+    "docs": (Check(name="documentation", command=(sys.executable, "tools/docs.py")),),
     "types": (
         # What is checked, and how strictly, pyproject.toml says.
         Check(name="pyright", command=tool("pyright", "--pythonpath", sys.executable, "--pythonversion", TARGET)),

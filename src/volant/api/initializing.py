@@ -34,8 +34,20 @@ def init(
 ) -> None:
     """Set what the program would otherwise take from files and variables. A later call replaces what it names.
 
-    *endpoint* names a server; without one runs are executed on this machine. *project*, *domain* and *org* are names
-    that only a server knows. *log_level* is that of `volant.logger`.
+    Nothing has to be set: everything has a default. Nothing is started or written.
+
+    Args:
+        home: folder of the journal, default `~/.volant`.
+        database: URL of the journal, default SQLite in the home.
+        blobs: URL of the store of large values, default a folder in the home.
+        mode: `local` or `inline`; the variable `VOLANT_MODE` wins over it.
+        grace_period: seconds between SIGTERM and SIGKILL, default 5.
+        strict: whether to refuse what would otherwise be warned about.
+        endpoint: of a server; without one runs are executed on this machine.
+        project: a name that only a server knows.
+        domain: a name that only a server knows.
+        org: a name that only a server knows.
+        log_level: of `volant.logger`, such as `"INFO"` or `logging.INFO`.
 
     Raises:
         UnknownParameterError: a parameter that there is not; the nearest one is named.

@@ -29,20 +29,31 @@ class RunContextOptions(TypedDict, total=False):
     env_vars: Mapping[str, str] | None
     """Win over those of environments and tasks."""
     labels: Mapping[str, str] | None
+    """Shown with the run."""
     annotations: Mapping[str, str] | None
+    """Kept with the run, and not interpreted."""
     custom_context: Mapping[str, str] | None
     """What `volant.ctx().custom_context` says in every task of the run."""
     overwrite_cache: bool | None
+    """Whether what is cached is executed all the same, and cached anew. There is no cache between runs yet."""
     disable_run_cache: bool | None
+    """Whether the cache is neither read nor written. There is no cache between runs yet."""
     interruptible: bool | None
+    """Whether tasks may be preempted; nothing preempts them yet."""
     queue: str | None
+    """Of tasks that name none; queues have no effect yet."""
     max_action_concurrency: int | None
+    """How many actions of the run execute at once, at most; has no effect yet."""
     raw_data_path: str | None
+    """What `volant.ctx().raw_data_path` says in every task of the run: a folder or a URL."""
     notifications: object
+    """Accepted, no effect on this machine."""
     service_account: str | None
+    """Accepted, no effect on this machine."""
     preserve_original_types: bool | None
+    """Accepted; types are always preserved."""
     wait: bool | None
-    """False: return as soon as the run is accepted."""
+    """Whether to wait for the end of the run, which is the default, or return as soon as it is accepted."""
 
 
 class RunContext(msgspec.Struct, frozen=True, kw_only=True):

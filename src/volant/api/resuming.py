@@ -59,7 +59,21 @@ class ResumeFunction:
 
 
 resume = ResumeFunction(program)
-"""Goes on with a run whose engine died."""
+"""Go on with the run of this name, whose engine died; wait for its end, and return the `Run`.
+
+Actions whose outcome was told are not executed again: their callers get the recorded outcomes. What was under way when
+the engine died is executed again, and its attempt counts as lost. Attempts see the environment variables of this
+process. A run that an engine executes already is only waited for. `await resume.aio(name)` is the same for async code.
+
+Args:
+    name: the run's name, or as much of it as is unique.
+    wait: False returns as soon as the run goes on.
+
+Raises:
+    RunNotFoundError: there is none of this name, or several.
+    EngineError: it has ended.
+    TaskError: the root task failed, as `volant.run` raises it.
+"""
 
 
 async def interrupted_runs(program: Program) -> list[RunRecord]:

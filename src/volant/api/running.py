@@ -86,7 +86,20 @@ class Runner:
 
 
 run = RunFunction(program, RunContext())
-"""Submits a task with the settings' options."""
+"""Submit a task, wait for the end of the run, and return the `Run`.
+
+The arguments are those of the task. `await run.aio(task, ...)` is the same for async code, and `with_runcontext(...)`
+has options such as a name or a mode; with its `wait=False` the run is returned as soon as it is accepted. Ctrl-C, or
+cancelling `run.aio`, aborts the run.
+
+Raises:
+    ArgumentError: the arguments do not fit the task; nothing was written.
+    NestedRunError: called inside a task, or while a worker imports the module; nothing was written.
+    NotSupportedError: the task asks for something that this version cannot do; nothing was written.
+    CallError: called, not as `.aio`, where an event loop is running.
+    EngineError: the engine cannot be started or reached, or it went away.
+    TaskError: the task failed; where its exception's class can be extended it is an instance of that too.
+"""
 
 
 @known_keywords("with_runcontext")

@@ -23,7 +23,7 @@ _BEHAVIORS = ("auto", "override", "disable")
 
 
 class VersionParameters(Value):
-    """What a cache policy is told about the task."""
+    """What a cache policy is told about the task: its plain function, and its image where it has one."""
 
     func: Callable[..., Any]
     image: Image | str | None
@@ -37,17 +37,27 @@ class CachePolicy(Protocol):
     """Decides which version of a task an entry belongs to: any object with this method."""
 
     def get_version(self, salt: str, parameters: VersionParameters, /) -> str:
-        """A text that changes when old entries must not be used any more."""
+        """A text that changes when old entries must not be used any more.
+
+        *salt* is that of the `Cache`.
+        """
         ...
 
 
 class Cache(Value):
     """When to read and write the cache, and what a key is made of.
 
-    `"auto"` reads and writes, `"override"` writes only, `"disable"` does neither. `version_override`
-    replaces the identity of the code, as do `policies`; `ignored_inputs` are left out of the key;
-    `serialize` lets one of several equal calls execute and the others wait; entries older than
-    `max_age` (seconds or a `timedelta`) do not count.
+    Args:
+        behavior: `"auto"` reads and writes, `"override"` writes only, `"disable"` does neither.
+        version_override: replaces the identity of the code in the key.
+        serialize: one of several equal calls executes, and the others wait for it.
+        ignored_inputs: names of inputs that are left out of the key.
+        salt: becomes part of the key; a new one forgets what was cached.
+        policies: replace the identity of the code, see `CachePolicy`; not together with `version_override`.
+        max_age: older entries do not count; seconds or a `timedelta`.
+
+    Raises:
+        DefinitionError: a value that cannot be.
     """
 
     behavior: CacheBehavior

@@ -17,10 +17,15 @@ class ActionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The running action."""
 
     name: ActionId
+    """Its id, unique in the run."""
     run_name: RunId
+    """The name of its run."""
     parent_name: ActionId | None
+    """The id of the action that called it; None for the root."""
     task_name: str
+    """The full name of its task."""
     short_name: str
+    """What people see instead of the full name."""
 
 
 class Context:
@@ -108,15 +113,21 @@ class Context:
 
 @known_keywords("volant.ctx")
 def ctx() -> Context:
-    """Where the running code is; false outside a run."""
+    """Where the running code is: a `Context`, which is false outside a run.
+
+    Works in every thread of the attempt.
+    """
     session = current_session()
     return Context(None if session is None else session.info)
 
 
 class group:
-    """Calls made inside are shown together under *name*; groups nest. For `with` and `async with`.
+    """Calls made inside are recorded under *name*; groups nest, as `outer/inner`. For `with` and `async with`.
 
     Outside a run it does nothing.
+
+    Raises:
+        DefinitionError: the name is empty or no text.
     """
 
     @known_keywords("volant.group")

@@ -5,7 +5,7 @@ from volant.authoring.value import Value
 
 
 class Documentation(Value):
-    """A description; its first line is the summary."""
+    """A description of a task; its first line is the summary. Without one a task's docstring is taken."""
 
     description: str
 

@@ -46,6 +46,12 @@ _NOT_ENFORCED: tuple[tuple[str, Callable[[Settings], bool]], ...] = (
 )
 """A parameter, and whether what was given would have had an effect."""
 
+NOT_ENFORCED = tuple(name for name, _ in _NOT_ENFORCED)
+"""Parameters that are accepted and have no effect yet."""
+
+REFUSED = {"secrets": "any", "cache": "`serialize=True`", "image": "layers and references"}
+"""Parameters, and what of them is refused since ignoring it would be wrong."""
+
 
 def not_enforced(given: Settings) -> tuple[str, ...]:
     """The parameters that were given and have no effect yet."""

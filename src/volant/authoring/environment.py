@@ -187,12 +187,12 @@ class TaskEnvironment:
 
     @property
     def depends_on(self) -> "tuple[TaskEnvironment, ...]":
-        """Environments that are deployed together with this one."""
+        """Environments that are deployed together with this one, in the order in which they were added."""
         return self._depends_on
 
     @property
     def sandbox(self) -> "Sandbox":
-        """The namespace of sandboxed tasks."""
+        """The namespace of sandboxed tasks, of which none can be made yet."""
         return Sandbox(self.title)
 
     @overload
@@ -241,7 +241,11 @@ class TaskEnvironment:
     def clone_with(self, name: str, **changes: Unpack[EnvironmentSettings]) -> "TaskEnvironment":
         """An environment without tasks that differs in its name and these settings.
 
-        Absent and None keep a setting; empty values clear it, and so does `reusable="off"`.
+        Every parameter of the constructor is accepted. Absent and None keep a setting; empty values clear it, and so
+        does `reusable="off"`. The two share nothing: what is changed in one later does not reach the other.
+
+        Raises:
+            DefinitionError: as the constructor.
         """
         inherited = {key: value for key, value in self.settings.items() if key != "include"}
         given = {key: value for key, value in changes.items() if value is not None}

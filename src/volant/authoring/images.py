@@ -40,11 +40,14 @@ class Layer(Value):
 class Image(Value):
     """The software of an environment. Every method returns a new image.
 
-    Start with one of the `from_...` constructors and add layers:
+    Start with one of the `from_...` constructors and add layers::
 
         Image.from_debian_base(python_version="3.12").with_pip_packages("pandas", "httpx")
 
-    Files are looked up beside the file that names them.
+    Files are looked up beside the file that names them. Where packages come from an index, `index_url` names it instead
+    of PyPI, `extra_index_urls` are looked at too, `pre` takes pre-releases, and `extra_args` go to the installer.
+
+    Every constructor and method raises a `DefinitionError` for a value that cannot be, such as a missing file.
     """
 
     reference: str | None

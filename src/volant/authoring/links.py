@@ -37,7 +37,12 @@ class Link(Protocol):
 
 
 class URLLink(Value):
-    """A name and an address, in which `{run_name}`, `{action_name}` and the like stand for the action's own."""
+    """A name and an address, in which `{run_name}`, `{action_name}`, `{parent_action_name}`, `{task_name}` and
+    `{attempt}` stand for the action's own.
+
+    Raises:
+        DefinitionError: an empty name, or an address with another placeholder.
+    """
 
     name: str
     uri: str

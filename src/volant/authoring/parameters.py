@@ -66,21 +66,27 @@ class TaskSettings(TypedDict, total=False):
     short_name: str | None
     """Shown instead of the function's name."""
     cache: CacheRequest | None
+    """Whether results are reused: `"auto"`, `"override"`, `"disable"` or a `Cache`."""
     retries: int | RetryStrategy | None
     """Further attempts after failures of the user's code; default 0."""
     timeout: float | timedelta | Timeout | None
-    """`max_runtime` in seconds, or all bounds; 0 is unbounded."""
+    """`max_runtime` of an attempt, in seconds or as a `timedelta`, or all bounds as a `Timeout`; 0 is unbounded."""
     docs: Documentation | None
-    """Default: the docstring."""
+    """What `--help` says about it; default the docstring."""
     pod_template: str | PodTemplate | None
+    """For Kubernetes, the name of a template or the template."""
     report: bool | None
     """Whether the task may write an HTML report."""
     interruptible: bool | None
+    """Whether attempts may be preempted."""
     max_inline_io_bytes: int | None
     """Bytes that may travel by value in each direction; default 10 MiB."""
     queue: str | None
+    """The name of a queue of the configuration."""
     triggers: Trigger | Sequence[Trigger] | None
+    """What runs the task by itself, once deployed."""
     links: Link | Sequence[Link] | None
+    """Shown with the action."""
     task_resolver: TaskResolver | None
     """How a worker finds the task."""
     entrypoint: bool | None
@@ -88,7 +94,7 @@ class TaskSettings(TypedDict, total=False):
 
 
 class OverrideSettings(TypedDict, total=False):
-    """What `task.override(...)` accepts; absent and None mean: as it was."""
+    """What `task.override(...)` accepts; absent and None mean: as it was. Values are those of the other levels."""
 
     resources: Resources | None
     env_vars: Mapping[str, str] | None

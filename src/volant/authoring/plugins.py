@@ -69,5 +69,11 @@ default_plugins = PluginRegistry()
 
 
 def register_plugin(config_type: type, plugin: TaskPlugin) -> None:
-    """Register a plugin for the whole process, see `PluginRegistry.register_plugin`."""
+    """Let *plugin* run the tasks of environments whose `plugin_config` is a *config_type*, in this process.
+
+    Registering the same one twice is fine. A subclass of *config_type* counts, unless it has a plugin of its own.
+
+    Raises:
+        DefinitionError: another plugin serves the type.
+    """
     default_plugins.register_plugin(config_type, plugin)

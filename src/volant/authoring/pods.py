@@ -9,10 +9,16 @@ from volant.authoring.value import Value
 
 
 class PodTemplate(Value):
-    """A pod around the task: its spec (a dict as in YAML, or an object of `kubernetes`), labels, annotations.
+    """A pod around the task.
 
-    The task runs in the container of the name *primary_container_name*, which is added when the
-    spec does not have it.
+    Args:
+        pod_spec: a dict as in YAML, or an object of `kubernetes`.
+        primary_container_name: the container that the task runs in; added when the spec does not have it.
+        labels: of the pod.
+        annotations: of the pod.
+
+    Raises:
+        DefinitionError: something that is not plain data as in YAML, or a container without a name.
     """
 
     pod_spec: Mapping[str, Any] | None

@@ -31,9 +31,16 @@ _SIZE = "a size such as '512Mi' or '2Gi'"
 
 
 class Device(Value):
-    """Accelerators of one kind: how many, which model, and which slice of each.
+    """Accelerators of one kind.
 
-    `partition` is a MIG profile such as `1g.5gb`, or a TPU topology such as `2x2x1`.
+    Args:
+        quantity: how many, 1 or more.
+        device: the model, such as `"A100"`; None takes any.
+        partition: a MIG profile such as `"1g.5gb"`, or a TPU topology such as `"2x2x1"`.
+        device_class: `"gpu"`, `"tpu"` or another class.
+
+    Raises:
+        DefinitionError: a value that cannot be.
     """
 
     quantity: int
@@ -83,6 +90,13 @@ class Resources(Value):
 
     A single quantity is request and limit at once, a pair is `(request, limit)`. Sizes follow
     Kubernetes: `Mi` and `Gi` are powers of 1024, `M` and `G` powers of 1000.
+
+    Args:
+        cpu: cores such as `2`, `0.5` or `"500m"` (thousandths).
+        memory: a size such as `"512Mi"`.
+        gpu: how many, a model and a number such as `"A100:2"`, or a `GPU`, `TPU` or `Device`.
+        disk: a size, of the attempt's scratch folder.
+        shm: the size of shared memory, or `"auto"`.
 
     Raises:
         DefinitionError: a quantity that cannot be, or a request above its limit.

@@ -9,7 +9,13 @@ from volant.authoring.value import Value
 class Backoff(Value):
     """Wait *base* after the first failure, *factor* times as long after each further one, at most *cap*.
 
-    *base* and *cap* are seconds or a `timedelta`.
+    Args:
+        base: seconds or a `timedelta`; 0 is no wait.
+        factor: 1 or more; 1 waits equally long each time.
+        cap: seconds or a `timedelta`, at least *base*; None is no bound below a year.
+
+    Raises:
+        DefinitionError: a value that cannot be.
     """
 
     base: timedelta
@@ -28,7 +34,13 @@ class Backoff(Value):
 
 
 class RetryStrategy(Value):
-    """*count* further attempts after failures of the user's code, each after a wait when there is a `Backoff`."""
+    """*count* further attempts after failures of the user's code, each after a wait when there is a `Backoff`.
+
+    Lost workers do not count: they have a budget of their own. `NonRecoverableError` ends the attempts at once.
+
+    Raises:
+        DefinitionError: a count that is no whole number from 0 on, or a backoff that is none.
+    """
 
     count: int
     backoff: Backoff | None

@@ -12,7 +12,15 @@ ReuseScope = Literal["global", "run"]
 class ReusePolicy(Value):
     """How many workers of an environment stay warm, for how long, and how much each takes on.
 
-    `replicas` is the largest number, or `(smallest, largest)`. Times are seconds or a `timedelta`.
+    Args:
+        replicas: the largest number of workers, or `(smallest, largest)`.
+        idle_ttl: how long all of them stay when there is no work, in seconds or as a `timedelta`.
+        concurrency: how many actions one of them runs at once; above 1 for async tasks only.
+        scaledown_ttl: how long those above the smallest number stay without work, in seconds or as a `timedelta`.
+        scope: `"global"` shares them between runs, `"run"` does not.
+
+    Raises:
+        DefinitionError: a value that cannot be.
     """
 
     replicas: int | tuple[int, int]

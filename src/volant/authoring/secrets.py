@@ -14,7 +14,14 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 class Secret(Value):
     """One secret, and how the task finds it: in an environment variable, or as a file at *mount*.
 
-    The variable is *as_env_var*, by default `GROUP_KEY` or `KEY` in capitals with `_` for `-` and `.`.
+    Args:
+        key: its name; letters, digits, `_`, `-` and `.`.
+        group: a name in front of the key, for secrets that belong together.
+        mount: the path of the file.
+        as_env_var: the variable; by default `GROUP_KEY` or `KEY` in capitals with `_` for `-` and `.`.
+
+    Raises:
+        DefinitionError: a name that cannot be.
     """
 
     key: str

@@ -128,7 +128,7 @@ class Task(Generic[P, R_co]):
 
     @property
     def docs(self) -> Documentation:
-        """What is said about the task; by default the function's docstring."""
+        """What the command line says about the task; by default the function's docstring."""
         return self._own.get("docs") or Documentation(inspect.getdoc(self.func) or "")
 
     @property
@@ -203,7 +203,12 @@ class Task(Generic[P, R_co]):
         raise NotImplementedError
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R_co]:
-        """Call any task, also a sync one, from async code."""
+        """An awaitable of the result, for any task: also a sync one, which async code cannot call directly.
+
+        Raises:
+            ArgumentError: the arguments do not bind, or a value does not fit its type; nothing was written.
+            TaskError: when awaited, what the task raised, as its own type too.
+        """
         raise NotImplementedError
 
     def prepare(self, session: Session, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
@@ -290,7 +295,8 @@ class Task(Generic[P, R_co]):
 
 
 class AsyncTask(Task[P, R_co]):
-    """A task whose function is `async def`: a call returns an awaitable."""
+    """A task whose function is `async def`: a call returns an awaitable. A sync task gets its result with
+    `asyncio.run(task(...))` or with `volant.map`."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R_co]:
         session = current_session()
@@ -304,7 +310,7 @@ class AsyncTask(Task[P, R_co]):
 
 
 class SyncTask(Task[P, R_co]):
-    """A task whose function is `def`: a call blocks until the result is there."""
+    """A task whose function is `def`: a call blocks until the result is there. Async code uses `.aio`."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         session = current_session()

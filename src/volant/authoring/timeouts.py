@@ -9,7 +9,15 @@ from volant.authoring.value import Value
 class Timeout(Value):
     """How long an attempt may run, an attempt may be queued, and an action may take altogether.
 
-    Seconds or a `timedelta`; 0 and None mean unbounded.
+    Args:
+        max_runtime: of each attempt, from start to end of the user's code.
+        max_queued_time: of each attempt, from queued to started.
+        deadline: of the action, from its creation to its end, all attempts together.
+
+    All are seconds or a `timedelta`; 0 and None mean unbounded.
+
+    Raises:
+        DefinitionError: a duration that cannot be.
     """
 
     max_runtime: timedelta | None

@@ -37,7 +37,11 @@ TriggerTime: Final = _TriggerTime()
 
 
 class Cron(Value):
-    """At the times of a cron expression, read in a time zone (correct across changes of daylight saving)."""
+    """At the times of a cron expression, read in a time zone (correct across changes of daylight saving).
+
+    Raises:
+        DefinitionError: the expression or the time zone cannot be.
+    """
 
     expression: str
     timezone: str
@@ -52,7 +56,11 @@ class Cron(Value):
 
 
 class FixedRate(Value):
-    """Every so often: minutes as a number, or a `timedelta`; counted from *start_time* (aware) or from activation."""
+    """Every so often: minutes as a number, or a `timedelta`; counted from *start_time* (aware) or from activation.
+
+    Raises:
+        DefinitionError: no duration above 0, or a start time without a time zone.
+    """
 
     interval: timedelta
     start_time: datetime | None
@@ -77,7 +85,25 @@ class FixedRate(Value):
 
 
 class Trigger(Value):
-    """Runs a task by a schedule, once deployed, with these inputs and settings."""
+    """Runs a task by a schedule, once deployed, with these inputs and settings.
+
+    Args:
+        name: unique among the triggers of the task.
+        automation: the schedule.
+        description: what people see.
+        auto_activate: whether it is active as soon as it is deployed.
+        inputs: by name; `TriggerTime` stands for the time that it fires for.
+        env_vars: environment variables of the runs.
+        interruptible: whether attempts may be preempted; default as the task says.
+        overwrite_cache: whether what is cached is executed all the same.
+        queue: the name of a queue; default as the task says.
+        labels: of the runs.
+        annotations: of the runs.
+        custom_context: what `volant.ctx().custom_context` says in the runs.
+
+    Raises:
+        DefinitionError: a value that cannot be.
+    """
 
     name: str
     automation: Cron | FixedRate
