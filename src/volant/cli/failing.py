@@ -61,6 +61,9 @@ def report_error(error: Exception) -> int:
 
 def _usage_hint(error: click.UsageError) -> str | None:
     context = error.ctx
-    if context is None or not context.help_option_names:
+    if context is None:
+        # Click's parser does not say which command it stood in.
+        return "put --help after the command to see what it takes"
+    if not context.help_option_names:
         return None
     return f"{context.command_path} {context.help_option_names[-1]} shows what there is"
