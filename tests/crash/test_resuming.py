@@ -167,6 +167,39 @@ def test_an_inline_run_goes_on_in_processes_of_its_own(user: User, tmp_path: Pat
     assert output(user.volant("resume", "inline", "-o", "json")) == 1
 
 
+def test_a_resumed_run_keeps_to_the_actions_that_it_allows_at_once(user: User, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    body = """
+    import asyncio, pathlib
+    import volant
+
+    env = volant.TaskEnvironment(name="bound", resources=volant.Resources(cpu="1m"))
+
+    @env.task
+    async def leaf(n: int, marks: str) -> int:
+        mark = pathlib.Path(marks, str(n))
+        mark.touch()
+        await asyncio.sleep(0.05 if pathlib.Path(marks).with_name("resumed").exists() else 100)
+        seen = len(list(pathlib.Path(marks).iterdir()))
+        mark.unlink()
+        return seen
+
+    @env.task
+    async def main(marks: str) -> int:
+        return max(await asyncio.gather(*(leaf(n, marks) for n in range(8))))
+    """
+    user.write("bound.py", body)
+    given = ["run", "--name", "bound", "--max-action-concurrency", "2", "bound.py", "main", "--marks", str(marks)]
+    client = user.start(sys.executable, "-m", "volant", *given)
+    until(lambda: len(list(marks.iterdir())) == 2)
+    kill_everything(user, client)
+    for mark in marks.iterdir():
+        mark.unlink()
+    (tmp_path / "resumed").touch()
+    assert output(user.volant("resume", "bound", "-o", "json")) == 2
+
+
 def test_engines_that_die_again_and_again_lose_nothing(user: User, tmp_path: Path) -> None:
     log = tmp_path / "log"
     count = 150

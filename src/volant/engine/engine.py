@@ -158,9 +158,7 @@ class Engine:
             is_placed=submission.options.mode != "inline",
         )
         known = self._learn(live, submission.spec, submission.spec_body)
-        self.runs[record.run] = live
-        if submission.options.max_action_concurrency is not None:
-            self.placement.bind(record.run, submission.options.max_action_concurrency)
+        self._take_in(live)
         commands = machine.create(
             spec=known.spec,
             spec_digest=known.digest,
@@ -201,10 +199,15 @@ class Engine:
             known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
             # It was said before the run was interrupted.
             live.said_not_enforced.update(known.spec.not_enforced)
-        self.runs[record.run] = live
+        self._take_in(live)
         self._perform(live, machine.restore(past, self._clock.now()))
         await self._commits.flush()
         return live
+
+    def _take_in(self, live: LiveRun) -> None:
+        self.runs[live.run] = live
+        if live.options.max_action_concurrency is not None:
+            self.placement.bind(live.run, live.options.max_action_concurrency)
 
     def _check_accepts(self, run: RunId) -> None:
         if self._commits.is_over or self._accepts_no_more:
