@@ -31,8 +31,8 @@ def as_json(value: object, *, compact: bool = False) -> str:
 def fields_of(value: object) -> dict[str, Any] | None:
     """What a mapping, a dataclass, a NamedTuple, a model or a struct holds by name; None for all other values."""
     if isinstance(value, Mapping):
-        table: Mapping[Any, Any] = value
-        return {str(key): each for key, each in table.items()}
+        items = cast("Iterable[tuple[object, Any]]", value.items())  # pyright: ignore[reportUnknownMemberType]
+        return {str(key): each for key, each in items}
     names: Iterable[str] | None = None
     for attribute in ("__dataclass_fields__", "_fields", "model_fields", "__struct_fields__"):
         names = getattr(type(value), attribute, None)
