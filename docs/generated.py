@@ -27,35 +27,6 @@ from volant.client.driving import both
 from volant.client.runs import RunHandle
 
 _PUBLIC_NAME = re.compile(r"(?:volant\.[\w.]+|[A-Z]\w+)(?:\(\))?")
-_SETTINGS = """\
-# Settings
-
-Everything has a default. Values come from six places; later ones win:
-
-1. the defaults,
-2. `config.toml` in the home,
-3. the table `[tool.volant]` in the nearest `pyproject.toml`,
-4. environment variables named `VOLANT_...`,
-5. what a program passes to `volant.init` or `volant.with_runcontext`,
-6. options of the command line.
-
-`VOLANT_MODE` also wins over a mode that is written in a program, so that tests and debuggers can choose. A name that
-there is not, or a value that does not parse, is an error that names the place where it was written.
-
-```toml
-[tool.volant]
-grace_period = "2s"
-
-[tool.volant.capacity]
-cpu = 2
-
-[tool.volant.engine]
-linger = "10min"
-```
-
-What concerns the engine (`capacity`, `engine`), it reads when it starts: `volant engine stop` lets the next command
-start one with new settings. The rest counts from the next run on.
-"""
 _MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 
@@ -78,22 +49,9 @@ class _Name(SphinxRole):
 
 def _fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     def page(found: re.Match[str]) -> str:
-        try:
-            return importlib.import_module(f"tools.reference_{found[1]}").page().rstrip("\n")
-        except ModuleNotFoundError:
-            if found[1] != "settings":
-                raise
-            return _names_of_settings()
+        return importlib.import_module(f"tools.reference_{found[1]}").page().rstrip("\n")
 
     source[0] = _MARK.sub(page, source[0])
-
-
-def _names_of_settings() -> str:
-    """What is said of the settings as long as there is no `tools/reference_settings.py`."""
-    from volant.settings.loading import VARIABLES
-
-    rows = (f"| `{name}` | `{variable}` |" for variable, name in VARIABLES.items())
-    return "\n".join((_SETTINGS, "| setting | variable |", "|---|---|", *rows))
 
 
 def _read_attributes_as_text(app: Sphinx) -> None:

@@ -43,7 +43,7 @@ class RunContextOptions(TypedDict, total=False):
     queue: str | None
     """Of tasks that name none; queues have no effect yet."""
     max_action_concurrency: int | None
-    """How many actions of the run execute at once, at most; has no effect yet."""
+    """How many actions of the run execute at once, at most; those that wait for others do not count."""
     raw_data_path: str | None
     """What `volant.ctx().raw_data_path` says in every task of the run: a folder or a URL."""
     notifications: object
