@@ -366,6 +366,26 @@ def test_an_engine_that_was_told_to_stop_takes_no_more_runs(tmp_path: Path) -> N
     play(tmp_path, scenario, stubborn=stubborn, leaf=leaf)
 
 
+def test_an_engine_that_takes_no_more_runs_leaves_though_nobody_waits_for_that(tmp_path: Path) -> None:
+    async def stubborn(attempt: ScriptedAttempt) -> bytes:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.shield(asyncio.sleep(0.2))
+        return b""
+
+    async def scenario(world: World) -> None:
+        await world.submit("stubborn")
+        one, other = await Peer.connect(world), await Peer.connect(world)
+        one.say(StopEngine(request=1, abort_runs=True))
+        assert isinstance(await other.ask(submission("leaf", name="late")), Refused)
+        await one.leave()
+        await world.stopped.wait()
+        await other.leave()
+
+    play(tmp_path, scenario, stubborn=stubborn, leaf=leaf)
+
+
 def test_an_engine_that_was_told_to_stop_does_not_wait_for_a_client_that_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

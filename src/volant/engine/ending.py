@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from volant.engine.engine import Engine
@@ -19,6 +20,8 @@ log = logging.getLogger("volant.engine")
 
 _ABORTING = 5.0
 """Seconds beyond the grace period that aborted runs have to end when the engine was told to stop."""
+_LAST_WORDS = 0.02
+"""Seconds between the answer to a request to stop and the end."""
 
 
 class Endings:
@@ -83,8 +86,8 @@ class Endings:
             await self._journal.delete_run(record.run)
             await asyncio.to_thread(shutil.rmtree, logs_path(self._home) / record.run, ignore_errors=True)
 
-    async def stop(self, *, abort_runs: bool) -> None:
-        """Let all runs end so that the engine can leave.
+    async def stop(self, *, abort_runs: bool, leave: Callable[[], None]) -> None:
+        """Let all runs end, and then *leave*, a moment later.
 
         Raises:
             EngineError: runs are live and are not to be aborted; nothing was changed.
@@ -104,6 +107,9 @@ class Endings:
         except TimeoutError:
             # Inline, what blocks the client's own thread cannot be ended from here.
             log.warning("the engine leaves without the end of %s", ", ".join(sorted(engine.runs)))
+        finally:
+            # Whoever asked may not wait for the answer; an engine that takes no more runs must not stay.
+            asyncio.get_running_loop().call_later(_LAST_WORDS, leave)
 
     async def _unfinished(self, run: RunId, name: str) -> ActionId | None:
         """The action that is to be aborted; None when it has ended."""

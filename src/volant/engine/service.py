@@ -78,8 +78,6 @@ _LARGEST_HELLO = 64 * 1024
 """Bytes of the first frame."""
 _UNGREETED = 10.0
 """Seconds that a client has to say who it is; until then it keeps an idle engine from leaving."""
-_LAST_WORDS = 0.02
-"""Seconds between the answer to a request to stop and the end."""
 _MAX_UNREAD = 8 * 1024 * 1024
 """Bytes that a client may leave unread before it is told nothing more until it reads."""
 
@@ -401,8 +399,7 @@ class Client(asyncio.Protocol):
             case GetStatus(request=request):
                 return self._parts.status(request)
             case StopEngine(request=request, abort_runs=abort_runs):
-                await self._service.endings.stop(abort_runs=abort_runs)
-                asyncio.get_running_loop().call_later(_LAST_WORDS, self._parts.stop)
+                await self._service.endings.stop(abort_runs=abort_runs, leave=self._parts.stop)
                 return Done(request=request)
             case _:
                 assert_never(message)
