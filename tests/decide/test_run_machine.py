@@ -206,6 +206,13 @@ def test_backoff_delays_the_next_attempt() -> None:
         assert driver.queue == [ROOT]
 
 
+def test_a_backoff_beyond_the_calendar_is_a_long_one() -> None:
+    forever = BackoffSpec(base=timedelta.max, factor=1.0, cap=timedelta.max)
+    driver = Driver(spec(retries=RetrySpec(count=1, backoff=forever)))
+    (wake,) = [c for c in driver.finish(driver.start(), failed()) if isinstance(c, WakeAt)]
+    assert wake.at == driver.now + timedelta(days=365)
+
+
 def test_a_failure_that_is_not_retryable_is_not_retried() -> None:
     driver = Driver(spec(retries=RetrySpec(count=5)))
     driver.finish(driver.start(), failed(retryable=False))

@@ -48,7 +48,7 @@ def delay(backoff: BackoffSpec | None, failures: int) -> timedelta:
     """How long to wait after the *failures*-th failure, counted from 1."""
     if backoff is None:
         return timedelta(0)
-    ceiling = backoff.cap if backoff.cap is not None else _LONGEST
+    ceiling = _LONGEST if backoff.cap is None else min(backoff.cap, _LONGEST)
     try:
         wait = backoff.base * backoff.factor ** (failures - 1)
     except OverflowError:
@@ -57,3 +57,4 @@ def delay(backoff: BackoffSpec | None, failures: int) -> timedelta:
 
 
 _LONGEST = timedelta(days=365)
+"""The end of such a wait can still be told as an instant."""
