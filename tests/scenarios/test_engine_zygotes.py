@@ -191,3 +191,29 @@ def test_more_environments_than_zygotes_may_be_alive_all_run(new_user: Callable[
     assert output(user.volant("run", str(path), "main", "-o", "json")) == [str(n) for n in range(11)]
     until(lambda: len(zygote_pids(user)) <= 8)
     until(lambda: {child.pid for child in engine(user).children()} == set(zygote_pids(user)))
+
+
+def test_a_run_whose_zygote_was_stopped_can_be_aborted(new_user: Callable[..., User]) -> None:
+    user = new_user()
+    mark = user.folder / "mark"
+    script = user.write(
+        "stops.py",
+        """
+        import os, pathlib, signal, time, volant
+        env = volant.TaskEnvironment(name="stops")
+
+        @env.task
+        def main(mark: str) -> int:
+            os.kill(os.getppid(), signal.SIGSTOP)
+            pathlib.Path(mark).touch()
+            time.sleep(1000)
+            return 1
+        """,
+    )
+    client = user.start(
+        sys.executable, "-m", "volant", "run", "--name", "stopped", str(script), "main", "--mark", str(mark)
+    )
+    until(mark.exists)
+    user.volant("abort", "stopped")
+    client.communicate(timeout=PATIENCE)
+    assert client.returncode == 1

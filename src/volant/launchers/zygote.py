@@ -159,6 +159,7 @@ class Zygote:
     def end(self, key: AttemptKey, *, grace: float) -> None:
         """End a worker's process tree."""
         if key in self._workers:
+            self._wake()
             self._say(EndWorker(attempt_key=key, grace=grace))
         elif self._waiting.pop(key, None) is not None:
             self._loop.call_soon(self._events.worker_gone, key, Exit())
@@ -174,6 +175,7 @@ class Zygote:
         """Ask it to end; its workers are killed. `zygote_gone` follows within bounds."""
         self._is_closed = True
         if self._is_ready:
+            self._wake()
             self._say(LeaveZygote())
             self._bury(within=_LEAVING)
         else:
@@ -184,6 +186,13 @@ class Zygote:
         """Return when the process is gone, after `leave`."""
         if self._burial is not None:
             await asyncio.shield(self._burial)
+
+    def _wake(self) -> None:
+        """One of its forks may have stopped it; nothing could be ended then."""
+        # Not waited for before it is buried, so that the number is nobody else's.
+        if self._burial is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGCONT)
 
     # What is heard
 
