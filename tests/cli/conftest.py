@@ -111,6 +111,19 @@ PROJECT = {
         def sleeps(mark: str) -> None:
             pathlib.Path(mark).touch()
             time.sleep(1000)
+        @env.task(retries=2)
+        def naps(mark: str, n: int) -> None:
+            pathlib.Path(mark).touch()
+            time.sleep(2)
+        @env.task
+        def swallows(mark: str) -> int:
+            for n in range(3):
+                try: naps(mark, n)
+                except Exception: pass
+            return 1
+        @env.task
+        def maps(mark: str) -> int:
+            return len(list(volant.map(naps, [mark] * 3, range(3))))
         @env.task
         def stubborn(mark: str) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -229,7 +229,18 @@ class TestRun:
         process.send_signal(signal.SIGINT)
         _out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 130
-        assert "in sleeps" in err
+        assert "ABORTED" in err
+
+    @pytest.mark.parametrize("task", ["swallows", "maps"])
+    def test_interrupting_an_inline_run_aborts_it_whatever_its_tasks_catch(self, person: Person, task: str) -> None:
+        mark = person.folder / f"mark-{task}"
+        process = person.begins("run", "--mode", "inline", "slow.py", task, "--mark", str(mark))
+        until(mark.exists)
+        process.send_signal(signal.SIGINT)
+        _out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130
+        assert "ABORTED" in err
+        assert "succeeded" not in err
 
     def test_interrupting_twice_leaves_at_once(self, person: Person) -> None:
         mark = person.folder / "mark-twice"

@@ -23,6 +23,10 @@ class InlineWorker(Protocol):
         """Take in what the engine says."""
         ...
 
+    def interrupt(self) -> None:
+        """Begin nothing more and let nothing succeed: the run is about to be aborted. From a signal handler."""
+        ...
+
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""
         ...

@@ -1,15 +1,16 @@
 """Submitting a run and waiting for it, in the modes that this machine offers."""
 
 import asyncio
+import contextlib
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import FrameType
 from typing import NamedTuple
 
 from volant.bundle.archive import make_archive
 from volant.bundle.code import user_code_digest
-from volant.client.client import Client
+from volant.client.client import Client, InlineWorker
 from volant.client.connection import Connection
 from volant.client.reporting import Reporter
 from volant.client.submission import Prepared, stored
@@ -104,7 +105,7 @@ async def _execute_inline(client: Client, connection: Connection, prepared: Prep
     worker = client.new_inline_worker(connection.tell_inline)
     connection.listen_inline(worker.receive)
     try:
-        with _interrupts:
+        with _interrupts.reach(worker):
             accepted = await _submit(client, connection, prepared, reporter, watch=True)
             return await _watch(client, connection, accepted, reporter, goes_on=False)
     finally:
@@ -119,19 +120,29 @@ class _Interrupts:
     """
 
     def __init__(self) -> None:
-        self._runs = 0
+        self._runs: list[tuple[asyncio.Task[object] | None, InlineWorker]] = []
         self._before: Callable[[int, FrameType | None], object] | None = None
 
-    def __enter__(self) -> None:
-        self._runs += 1
+    @contextlib.contextmanager
+    def reach(self, worker: InlineWorker) -> Generator[None]:
+        """While this task waits for the run of *worker*."""
+        run = (asyncio.current_task(), worker)
+        self._runs.append(run)
+        self._install()
+        try:
+            yield
+        finally:
+            self._runs.remove(run)
+            self._put_back()
+
+    def _install(self) -> None:
         before = signal.getsignal(signal.SIGINT)
-        if self._runs > 1 or threading.current_thread() is not threading.main_thread() or not callable(before):
+        if len(self._runs) > 1 or threading.current_thread() is not threading.main_thread() or not callable(before):
             return
         self._before = before
         signal.signal(signal.SIGINT, self._interrupt)
 
-    def __exit__(self, *_exc: object) -> None:
-        self._runs -= 1
+    def _put_back(self) -> None:
         if self._runs or self._before is None or threading.current_thread() is not threading.main_thread():
             return
         before, self._before = self._before, None
@@ -139,10 +150,15 @@ class _Interrupts:
             signal.signal(signal.SIGINT, before)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._before is not None:
+            self._before(number, frame)
+        for task, worker in self._runs:
+            if task is not None and task.cancelling():
+                # The run is going to be aborted, whatever its tasks make of what is raised in them.
+                worker.interrupt()
         # The worker hides the running loop from sync user code.
-        if asyncio._get_running_loop() is None or self._before is None:
+        if asyncio._get_running_loop() is None:
             raise KeyboardInterrupt
-        self._before(number, frame)
 
 
 _interrupts = _Interrupts()

@@ -74,6 +74,8 @@ class InlineHost:
         self._queue: deque[tuple[_Running, Attempt]] = deque()
         self._stack: list[_Running] = []
         self._flush_due = False
+        self._is_interrupted = False
+        """Whether the user wants the end of all this, which the engine is about to be told."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopInbox] = weakref.WeakKeyDictionary()
@@ -94,6 +96,14 @@ class InlineHost:
                     self._end(key)
                 case _:
                     assert_never(message)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: begin no sync function any more, and let those that wait for a call go on no longer.
+
+        Whatever user code makes of the exception that it gets, nothing of the run succeeds from now on. To be followed
+        by the abort of the run, or by `close`.
+        """
+        self._is_interrupted = True
 
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""
@@ -165,7 +175,7 @@ class InlineHost:
 
     def _finished(self, running: _Running, outcome: Outcome) -> None:
         key = running.start.attempt_key
-        if running.is_ended and not isinstance(outcome, Aborted):
+        if (running.is_ended or self._is_interrupted) and not isinstance(outcome, Aborted):
             outcome = Aborted(reason=_ABORTED)
         self.line.end(running.caller)
         del self._running[key]
@@ -206,6 +216,8 @@ class InlineHost:
             item = self._next_queued()
 
     def _next_queued(self) -> tuple[_Running, Attempt] | None:
+        if self._is_interrupted:
+            return None
         for item in self._queue:
             if not self._stack or self._descends(item[0], self._stack[-1]):
                 return item
@@ -247,7 +259,7 @@ class InlineHost:
         try:
             self._loop.call_soon(self._run_queued)
             while not has_answer(calls):
-                if waiting.is_ended:
+                if waiting.is_ended or self._is_interrupted:
                     raise asyncio.CancelledError(_ABORTED)
                 loop._run_once()
         finally:
