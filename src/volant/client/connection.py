@@ -240,7 +240,9 @@ def _raise_not_started(start: EngineStart) -> None:
         msg += "; the disk is full"
         hint = f"make room on the disk of {start.home}, or choose another home with VOLANT_HOME"
         raise EngineError(f"{msg}:\n{log}" if log else msg, hint=hint)
-    raise EngineError(f"{msg}:\n{log}" if log else msg, hint="volant engine log shows all that it wrote")
+    # Who was killed had no reason of its own; who ended by itself would do so again.
+    kind = EngineGoneError if start.exit_code is not None and start.exit_code < 0 else EngineError
+    raise kind(f"{msg}:\n{log}" if log else msg, hint="volant engine log shows all that it wrote")
 
 
 def _raise_too_slow(start: EngineStart, timeout: float) -> None:
