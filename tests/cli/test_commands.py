@@ -122,7 +122,7 @@ class TestRun:
             (["--mode", "lokal", "one.py"], 2, "--mode: mode: found 'lokal'"),
             (["--mode", "remote", "one.py"], 1, "no endpoint is set"),
             (["--max-action-concurrency", "0", "one.py"], 2, "0 is not in the range x>=1"),
-            (["--name", "a/b", "one.py"], 2, "volant run: name is 'a/b'"),
+            (["--name", "a/b", "one.py"], 2, "volant run: --name is 'a/b'"),
             (["--detach", "--follow", "one.py"], 2, "a run that is left alone is not followed"),
             (["wrong.py"], 1, "error: wrong.py cannot be imported: Resources: cpu is 'many'"),
             ([], 2, "Missing argument"),

@@ -7,7 +7,7 @@ every command gets completion by calling its parameters what others call them.
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from volant.cli.completion import VARIABLE
 from volant.cli.outlining import Outline, chosen, outline_tasks
-from volant.cli.table import COMMANDS, TableGroup, volant
+from volant.cli.table import COMMANDS, Entry, TableGroup, volant
 from volant.journal.sqlite.peeking import Glimpse, Peek
 from volant.model.errors import SettingsError
 from volant.settings.catalogue import QUEUES, SETTINGS
@@ -34,7 +34,7 @@ Words = Callable[[click.Context, str], Items]
 
 def complete(instruction: str) -> int:
     """Print what may stand where the cursor is; the exit code."""
-    root = _Table(name="volant", params=volant.params, callback=volant.callback)
+    root = _Table(COMMANDS, name="volant", params=volant.params, callback=volant.callback)
     _teach_params(root)
     try:
         return shell_complete(root, {}, "volant", VARIABLE, instruction)
@@ -43,20 +43,26 @@ def complete(instruction: str) -> int:
 
 
 class _Table(TableGroup):
-    """The commands, of which only the one that is being written is imported."""
+    """Commands, of which only the one that is being written is imported."""
+
+    def __init__(self, entries: Mapping[str, Entry], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._entries = entries
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> Items:
-        commands = [(name, entry.help) for name, entry in COMMANDS.items()]
+        commands = [(name, entry.help) for name, entry in self._entries.items()]
         return [*_beginning(incomplete, commands), *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        entry = COMMANDS.get(args[0])
+        entry = self._entries.get(args[0])
         if entry is None:
             return None, None, args
         found: click.Command = importlib.import_module(entry.module).command
-        if args[0] == "run":
+        if isinstance(found, TableGroup):
+            found = _Table(found.entries, name=found.name, params=found.params, callback=found.callback)
+        elif entry is COMMANDS["run"]:
             found = _RunCommand(name="run", params=found.params, context_settings=found.context_settings)
         _teach(found)
         return args[0], found, args[1:]

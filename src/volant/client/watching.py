@@ -7,7 +7,7 @@ from volant.client.client import Client
 from volant.client.connection import Connection
 from volant.client.reporting import Reporter
 from volant.model.control_protocol import AbortRun, Done, GetRun, ResumeRun, RunAccepted, RunDetails
-from volant.model.errors import EngineGoneError, VolantError
+from volant.model.errors import EngineGoneError, JournalError, VolantError
 from volant.model.ids import RunId
 from volant.model.records import ChangeKind, RunRecord
 from volant.model.worker_protocol import Outcome
@@ -137,7 +137,14 @@ async def resume_run(connection: Connection, name: str) -> RunRecord:
     Raises:
         RunNotFoundError: there is none of this name, or several.
         EngineError: it has ended.
+        JournalError: the journal cannot be written; the run is as it was.
     """
     environ = submission_environ()
-    accepted = await connection.ask(lambda number: ResumeRun(request=number, run=name, environ=environ), RunAccepted)
+    try:
+        accepted = await connection.ask(
+            lambda number: ResumeRun(request=number, run=name, environ=environ), RunAccepted
+        )
+    except JournalError as error:
+        error.hint = error.hint or f"'volant resume {name}' goes on with the run once the journal can be written"
+        raise
     return accepted.run
