@@ -206,8 +206,15 @@ def test_engines_that_die_again_and_again_lose_nothing(user: User, tmp_path: Pat
     chance = random.Random(4)
     client = start(user, log, count=count, seconds=0.05)
     kills = 0
+
+    def told() -> int:
+        return sum(line.startswith("told") for line in lines(log))
+
     while client.poll() is None and kills < 12:
-        time.sleep(chance.uniform(0.3, 0.9))
+        # Each engine finishes something, or the client would give up.
+        before = told()
+        until(lambda before=before: told() > before or client.poll() is not None)
+        time.sleep(chance.uniform(0.0, 0.4))
         engine = engine_of(user)
         if engine is not None and client.poll() is None:
             with contextlib.suppress(psutil.NoSuchProcess):
