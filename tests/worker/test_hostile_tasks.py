@@ -64,6 +64,14 @@ def test_a_failure_is_reported_and_the_process_ends_in_order(engine: FakeEngine,
     decode_exception(failure)
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"), [("bool", 1), ("enumeration", signal.SIGHUP), ("subclass", 7), ("huge", -1), ("negative", -3)]
+)
+def test_whatever_int_sys_exit_was_given_arrives_as_a_plain_one(engine: FakeEngine, kind: str, code: int) -> None:
+    failure = engine.fork(user_tasks.leaves_with_kind, kind=kind).failure()
+    assert (failure.code, failure.exit_code) == ("ExitCode", int(code))
+
+
 def test_sys_exit_is_an_exception_with_its_code_in_the_parent(engine: FakeEngine) -> None:
     exc = decode_exception(engine.fork(user_tasks.leaves_with, code=3).failure())
     assert isinstance(exc, TaskExitError)

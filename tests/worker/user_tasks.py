@@ -96,6 +96,18 @@ def leaves_with(code: int) -> int:
     sys.exit(code)
 
 
+class Code(int):
+    """An int that is not of the type `int`."""
+
+
+CODES = {"bool": True, "enumeration": signal.SIGHUP, "subclass": Code(7), "huge": 2**64, "negative": -3}
+
+
+@env.task
+def leaves_with_kind(kind: str) -> int:
+    sys.exit(CODES[kind])
+
+
 @env.task
 def leaves_saying(text: str) -> int:
     sys.exit(text)

@@ -9,6 +9,9 @@ from volant.model.failures import Failure, FailureKind
 from volant.values.failures import encode_exception
 from volant.worker.preparing import PACKAGE
 
+_C_LONG = 2**63
+"""Beyond it the interpreter takes an exit code for -1."""
+
 
 class AttemptFailure(Exception):
     """The attempt cannot go on; carries what is reported."""
@@ -57,6 +60,8 @@ def exit_code_of(exc: SystemExit) -> int:
     if exc.code is None:
         return 0
     if isinstance(exc.code, int):
-        return exc.code
+        # A plain one: `sys.exit(not ok)` is customary, and so are members of an enumeration.
+        code = int.__int__(exc.code)
+        return code if -_C_LONG <= code < _C_LONG else -1
     print(exc.code, file=sys.stderr)
     return 1
