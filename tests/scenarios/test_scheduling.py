@@ -1,5 +1,7 @@
 """CPU is lent by those who wait: deep trees, wide fans and sleepers all finish on two cores."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.scenarios.conftest import User, result
@@ -179,3 +181,21 @@ def test_a_run_has_no_more_actions_at_work_than_it_allows(user: User, mode: str)
         print(json.dumps(found))
     """
     assert result(user.python(HEAD + body, name=f"bound_{mode}.py")) == [1, 3]
+
+
+def test_where_few_files_may_be_open_fewer_attempts_are_alive_at_once(new_user: Callable[..., User]) -> None:
+    body = """
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    small = volant.TaskEnvironment(name="small", resources=volant.Resources(cpu="1m"))
+
+    @small.task
+    async def leaf(n: int) -> int:
+        await asyncio.sleep(0.1)
+        return n
+
+    @env.task
+    async def main() -> int:
+        return sum(await asyncio.gather(*(leaf(n) for n in range(100))))
+    """
+    assert result(new_user().python(HEAD + body + SHOW, name="few_files.py")) == 4950

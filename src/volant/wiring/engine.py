@@ -52,6 +52,9 @@ from volant.wiring.stores import blobs_url, journal_file
 
 log = logging.getLogger("volant.engine")
 
+_OTHER_FILES = 32
+"""Descriptors for the journal, clients, zygotes and the like."""
+
 
 def main() -> None:
     """Be the engine of the home that the first argument names; returns at once when there is one already."""
@@ -212,7 +215,12 @@ def _inline_client(
 
 def _capacity(settings: Settings) -> Capacity:
     capacity = settings.capacity
-    return Capacity(cpu=capacity.cpu, memory=capacity.memory, gpus=capacity.gpu, processes=capacity.processes)
+    # A live attempt has a socket here, and until its zygote has taken the other end, two.
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    processes = capacity.processes
+    if files != resource.RLIM_INFINITY:
+        processes = max(1, min(processes, (files - _OTHER_FILES) // 2))
+    return Capacity(cpu=capacity.cpu, memory=capacity.memory, gpus=capacity.gpu, processes=processes)
 
 
 def _status(
