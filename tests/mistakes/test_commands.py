@@ -70,6 +70,8 @@ def type_in(place: Place, written: str) -> int:
             name, _, value = words.pop(0).partition("=")
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", words)
+        # A program that has imported pydantic lets it say what is wrong with JSON; these have not.
+        monkeypatch.delitem(sys.modules, "pydantic", raising=False)
         with pytest.raises(SystemExit) as ended:
             main()
     return ended.value.code if isinstance(ended.value.code, int) else 0
