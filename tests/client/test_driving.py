@@ -4,8 +4,10 @@ import asyncio
 import contextvars
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
@@ -147,3 +149,13 @@ def test_an_interrupt_cleans_up_and_is_raised_without_our_inside() -> None:
         interrupted_after_first_step(lambda: done.append(True))
     assert done == [True]
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("shell", [None, object()], ids=["parts of IPython are imported", "in a shell"])
+def test_only_a_shell_is_interactive(monkeypatch: pytest.MonkeyPatch, shell: object) -> None:
+    ipython = ModuleType("IPython")
+    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    monkeypatch.delattr(sys, "ps1", raising=False)
+    assert driving.is_interactive() is (shell is not None)

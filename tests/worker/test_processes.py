@@ -119,3 +119,18 @@ def test_a_busy_thread_is_seen_behind_an_idle_main_thread() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="subreapers are Linux's")
+def test_asking_for_subreapers_makes_none() -> None:
+    code = (
+        "import ctypes\n"
+        "from volant.kit.processes import become_subreaper, can_be_subreaper\n"
+        "def is_one():\n"
+        "    found = ctypes.c_int(-1)\n"
+        "    ctypes.CDLL(None).prctl(37, ctypes.byref(found), 0, 0, 0)\n"
+        "    return found.value\n"
+        "print(can_be_subreaper(), is_one(), become_subreaper(), is_one())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True 0 True 1\n"

@@ -120,7 +120,11 @@ def drive(main: Callable[[], Coroutine[Any, Any, R]], *, name: str, anywhere: bo
 
 def is_interactive() -> bool:
     """Whether a person types the statements: a REPL or a notebook."""
-    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+    if hasattr(sys, "ps1"):
+        return True
+    # Programs import parts of IPython that are no notebook; only in one is there a shell.
+    get_ipython: Callable[[], object] | None = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython is not None and get_ipython() is not None
 
 
 def _has_running_loop() -> bool:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 _IS_LINUX = sys.platform == "linux"
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
@@ -45,6 +46,16 @@ def become_subreaper() -> bool:
     """
     prctl = _prctl()
     return prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def can_be_subreaper() -> bool:
+    """Whether the platform has subreapers; this process stays what it is."""
+    prctl = _prctl()
+    if prctl is None:
+        return False
+    import ctypes
+
+    return prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(ctypes.c_int()), 0, 0, 0) == 0
 
 
 def has_children() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from volant.cli.checkup.findings import Finding, Verdict
-from volant.kit.processes import become_subreaper
+from volant.kit.processes import can_be_subreaper
 from volant.settings.machine import own_cgroups
 
 _GROUP = "isolation"
@@ -23,8 +23,7 @@ def check_fork() -> Finding:
 
 def check_subreaper() -> Finding:
     """Orphans of an attempt stay below it."""
-    # This process is about to end; nothing else of it is touched.
-    if become_subreaper():
+    if can_be_subreaper():
         return Finding(_GROUP, "subreaper", Verdict.OK, "available")
     follows = "a process that leaves its session can outlive its attempt"
     return Finding(_GROUP, "subreaper", Verdict.MISSING, "not available", follows)
