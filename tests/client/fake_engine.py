@@ -1,6 +1,7 @@
 """An engine that says what a test tells it to, over a real socket in its own thread."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -75,7 +76,9 @@ class FakeEngine:
     def stop(self) -> None:
         """Leave, as an engine does that was told to."""
         if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            # It may have stopped from inside just now, and then its loop is closed.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(10)
         assert not self._thread.is_alive()
 
