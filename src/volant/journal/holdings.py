@@ -1,0 +1,38 @@
+"""What one owner believes to hold: which runs it may write until it hears that another has them."""
+
+from volant.model.errors import JournalError
+from volant.model.ids import RunId
+
+
+class Holdings:
+    """Tokens of the runs that an owner holds, and names of those that it must not write before it acquires them."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.held: dict[RunId, int] = {}
+        """Tokens."""
+        self._parted: set[RunId] = set()
+
+    def acquired(self, run: RunId, token: int) -> None:
+        """The run is this owner's from now on."""
+        self.held[run] = token
+        self._parted.discard(run)
+
+    def parted(self, run: RunId) -> None:
+        """The run was lost or released: writing to it is not enough to own it again."""
+        self.held.pop(run, None)
+        self._parted.add(run)
+
+    def ended(self, run: RunId) -> None:
+        """The run needs no owner any more."""
+        self.held.pop(run, None)
+
+    def may_take(self, run: RunId) -> bool:
+        """Whether writing to the run, if nobody has it, makes it this owner's."""
+        return run not in self._parted
+
+    def refusal(self, run: RunId, owner: str) -> JournalError:
+        """Why nothing of a run that *owner* has can be written; nobody has it where that is empty."""
+        if owner and owner != self.owner:
+            return JournalError(f"run {run!r}: it belongs to engine {owner!r}, not to {self.owner!r}")
+        return JournalError(f"run {run!r}: engine {self.owner!r} let go of it, or lost it", hint="acquire it again")

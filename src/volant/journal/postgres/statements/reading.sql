@@ -1,0 +1,93 @@
+-- What readers ask. Lists are read in slices, by key, so that no answer is large.
+
+-- name: run_number
+SELECT number FROM volant.runs WHERE run = %(run)s
+
+-- name: run
+SELECT run, task, phase, created_at, ended_at, owner, token, body FROM volant.runs WHERE run = %(run)s
+
+-- name: run_age
+SELECT created_at FROM volant.runs WHERE run = %(run)s
+
+-- name: runs_by_age
+SELECT run, task, phase, created_at, ended_at, owner, token, body FROM volant.runs
+WHERE (created_at, run) < (%(created_at)s, %(run)s) AND created_at >= %(since)s
+ORDER BY created_at DESC, run DESC LIMIT %(limit)s
+
+-- name: runs_by_task
+SELECT run, task, phase, created_at, ended_at, owner, token, body FROM volant.runs
+WHERE task = %(task)s AND (created_at, run) < (%(created_at)s, %(run)s) AND created_at >= %(since)s
+ORDER BY created_at DESC, run DESC LIMIT %(limit)s
+
+-- name: runs_by_phases
+-- Each phase along its own part of the index, then the newest of all.
+SELECT r.run, r.task, r.phase, r.created_at, r.ended_at, r.owner, r.token, r.body
+FROM unnest(%(phases)s::smallint[]) AS p (phase) CROSS JOIN LATERAL (
+    SELECT * FROM volant.runs AS r
+    WHERE r.phase = p.phase AND (r.created_at, r.run) < (%(created_at)s, %(run)s) AND r.created_at >= %(since)s
+    ORDER BY r.created_at DESC, r.run DESC LIMIT %(limit)s
+) AS r
+ORDER BY r.created_at DESC, r.run DESC LIMIT %(limit)s
+
+-- name: runs_by_label
+SELECT r.run, r.task, r.phase, r.created_at, r.ended_at, r.owner, r.token, r.body
+FROM (
+    SELECT * FROM volant.run_labels AS l
+    WHERE l.key = %(key)s AND l.value = %(value)s
+        AND (l.created_at, l.run) < (%(created_at)s, %(run)s) AND l.created_at >= %(since)s
+    ORDER BY l.created_at DESC, l.run DESC LIMIT %(limit)s
+) AS l JOIN volant.runs AS r ON r.number = l.run_number
+ORDER BY l.created_at DESC, l.run DESC
+
+-- name: unfinished_runs
+-- 11 is the first code of a final phase.
+SELECT run, task, phase, created_at, ended_at, owner, token, body FROM volant.runs WHERE phase < 11
+ORDER BY created_at, run
+
+-- name: runs_by_prefix
+SELECT created_at, run FROM volant.runs WHERE run >= %(prefix)s AND run < %(prefix)s || chr(1114111)
+LIMIT %(limit)s
+
+-- name: run_names_by_age
+SELECT created_at, run FROM volant.runs
+WHERE (created_at, run) < (%(created_at)s, %(run)s)
+ORDER BY created_at DESC, run DESC LIMIT %(limit)s
+
+-- name: action
+SELECT action, parent, task, phase, created_at, ended_at, outcome_seq, body
+FROM volant.actions WHERE run_number = %(run_number)s AND action = %(action)s
+
+-- name: actions
+SELECT key, action, parent, task, phase, created_at, ended_at, outcome_seq, body
+FROM volant.actions WHERE key > %(after)s AND key < %(end)s ORDER BY key LIMIT %(limit)s
+
+-- name: actions_by_phases
+SELECT a.key, a.action, a.parent, a.task, a.phase, a.created_at, a.ended_at, a.outcome_seq, a.body
+FROM unnest(%(phases)s::smallint[]) AS p (phase) CROSS JOIN LATERAL (
+    SELECT * FROM volant.actions AS a
+    WHERE a.run_number = %(run_number)s AND a.phase = p.phase AND a.key > %(after)s ORDER BY a.key LIMIT %(limit)s
+) AS a
+ORDER BY a.key LIMIT %(limit)s
+
+-- name: actions_by_parent
+SELECT a.key, a.action, a.parent, a.task, a.phase, a.created_at, a.ended_at, a.outcome_seq, a.body
+FROM unnest(%(phases)s::smallint[]) AS p (phase) CROSS JOIN LATERAL (
+    SELECT * FROM volant.actions AS a
+    WHERE a.run_number = %(run_number)s AND a.parent = %(parent)s AND a.phase = p.phase AND a.key > %(after)s
+    ORDER BY a.key LIMIT %(limit)s
+) AS a
+ORDER BY a.key LIMIT %(limit)s
+
+-- name: count_actions
+SELECT phase, count(*) FROM volant.actions WHERE run_number = %(run_number)s GROUP BY phase
+
+-- name: attempts
+SELECT t.attempt, t.body
+FROM volant.actions AS a JOIN volant.attempts AS t ON t.action_key = a.key
+WHERE a.run_number = %(run_number)s AND a.action = %(action)s ORDER BY t.attempt
+
+-- name: changes
+SELECT key, body FROM volant.changes WHERE key > %(after)s AND key < %(end)s ORDER BY key LIMIT %(limit)s
+
+-- name: spec
+SELECT body FROM volant.specs WHERE spec = %(spec)s
