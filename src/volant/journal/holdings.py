@@ -12,9 +12,15 @@ class Holdings:
         self.held: dict[RunId, int] = {}
         """Tokens."""
         self._parted: set[RunId] = set()
+        self._stale: set[RunId] = set()
 
     def acquired(self, run: RunId, token: int) -> None:
-        """The run is this owner's from now on."""
+        """The run is this owner's from now on; others may have written to it."""
+        self.met(run, token)
+        self._stale.add(run)
+
+    def met(self, run: RunId, token: int) -> None:
+        """The run is this owner's, and what its writer knows of it is true."""
         self.held[run] = token
         self._parted.discard(run)
 
@@ -22,6 +28,12 @@ class Holdings:
         """The run was lost or released: writing to it is not enough to own it again."""
         self.held.pop(run, None)
         self._parted.add(run)
+        self._stale.add(run)
+
+    def seen_with_another(self, run: RunId) -> None:
+        """The run is not this owner's. If it was, it was lost; if it never was, it may be when nobody has it."""
+        if run in self.held:
+            self.parted(run)
 
     def ended(self, run: RunId) -> None:
         """The run needs no owner any more."""
@@ -30,6 +42,11 @@ class Holdings:
     def may_take(self, run: RunId) -> bool:
         """Whether writing to the run, if nobody has it, makes it this owner's."""
         return run not in self._parted
+
+    def stale(self) -> set[RunId]:
+        """Runs of which a writer has to forget what it knows, each told once."""
+        stale, self._stale = self._stale, set()
+        return stale
 
     def refusal(self, run: RunId, owner: str) -> JournalError:
         """Why nothing of a run that *owner* has can be written; nobody has it where that is empty."""

@@ -1,7 +1,8 @@
 """A journal in memory that keeps the port's laws, and whose commits a test can hold, fail or lose."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -28,6 +29,7 @@ from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
 from volant.ports.journal import RunFilter
+from volant.testing.memory_leases import MemoryLeases, StoredLease
 
 
 class _StoredRun(msgspec.Struct):
@@ -41,7 +43,10 @@ class _StoredRun(msgspec.Struct):
 class MemoryStore:
     """What survives a `MemoryJournal`: give it to the next one, as a file is opened again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.now = now
+        """The store's clock, for leases."""
+        self.leases: dict[RunId, StoredLease] = {}
         self.runs: dict[RunId, _StoredRun] = {}
         self.specs: dict[SpecDigest, SpecRecord] = {}
         self.numbered: dict[int, _StoredRun] = {}
@@ -59,17 +64,32 @@ class MemoryStore:
         return None if found is None else found[0]
 
 
+class _Heads(Heads):
+    """Several journals of one store do not give a number twice."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(last_number=0)
+        self._store = store
+
+    def open(self, run: RunId) -> Head:
+        self._store.last_number += 1
+        head = self[run] = Head(number=self._store.last_number)
+        return head
+
+
 class MemoryJournal:
     """A `Journal` without a disk. A commit is durable one turn of the loop after it was given, unless held.
 
     Losing it without `close` is a crash: its `store` has what was durable.
     """
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, *, leases: MemoryLeases | None = None) -> None:
+        """With *leases* of an owner, other owners' journals may have the same store."""
         self.store = store or MemoryStore()
+        self._leases = leases
         self.failure: JournalError | None = None
         self._loop = asyncio.get_running_loop()
-        self._heads = Heads(last_number=self.store.last_number)
+        self._heads = _Heads(self.store)
         self._emptied = asyncio.Event()
         self._queue: list[tuple[Batch | RunId, Receipt[bool]]] = []
         self._held = False
@@ -183,6 +203,8 @@ class MemoryJournal:
         self.release()
         if self._queue:
             await self._emptied.wait()
+        if self._leases is not None:
+            self._leases.close()
 
     def _give(self, work: Batch | RunId) -> Receipt[bool]:
         receipt: Receipt[bool] = Receipt(self._loop)
@@ -204,13 +226,21 @@ class MemoryJournal:
             if isinstance(work, Batch):
                 self._store_batch(work, receipt)
             else:
-                receipt.succeed(self._forget(work))
+                self._delete(work, receipt)
         self._emptied.set()
+
+    def _delete(self, run: RunId, receipt: Receipt[bool]) -> None:
+        try:
+            receipt.succeed(self._forget(run))
+        except JournalError as error:
+            receipt.fail(error)
 
     def _store_batch(self, batch: Batch, receipt: Receipt[bool]) -> None:
         plan = Plan(self._heads, self.store)
         try:
             _check_storable(batch)
+            if self._leases is not None:
+                self._admit(self._leases, batch)
             plan.add(batch)
         except JournalError as error:
             receipt.fail(error)
@@ -225,10 +255,11 @@ class MemoryJournal:
         # Through rows and back: what comes out is what comes out of a database, and shares nothing with what went in.
         self.store.specs.update({digest: spec_record(spec_row(spec)) for digest, spec in plan.specs.items()})
         for number, record in plan.runs.items():
-            self.store.last_number = max(self.store.last_number, number)
             stored = self.store.runs.setdefault(record.run, _StoredRun(number, record))
             self.store.numbered[number] = stored
             stored.record = run_record(run_row(record))
+            if self._leases is not None:
+                self._leases.written(record)
         for rows in (plan.new_actions, plan.changed_actions):
             for at, action in rows.items():
                 self.store.runs[action.run].actions[action.action] = (
@@ -245,10 +276,22 @@ class MemoryJournal:
             )
         plan.settle()
 
+    def _admit(self, leases: MemoryLeases, batch: Batch) -> None:
+        runs = {record.run for record in batch.runs} | {record.run for record in batch.actions}
+        runs |= {record.run for record in batch.attempts} | {change.run for change in batch.changes}
+        try:
+            leases.admit(sorted(runs))
+        finally:
+            for run in leases.stale():
+                self._heads.pop(run, None)
+
     def _forget(self, run: RunId) -> bool:
-        stored = self.store.runs.pop(run, None)
-        if stored is None:
+        if run not in self.store.runs:
             return False
+        if self._leases is not None:
+            self._leases.admit([run])
+            self._leases.deleted(run)
+        stored = self.store.runs.pop(run)
         self._heads.pop(run, None)
         del self.store.numbered[stored.number]
         return True

@@ -43,12 +43,12 @@ class PostgresJournal:
         self._reader = Reader(self._connections)
         holdings = Holdings(owner)
         name = f"{owner}-{secrets.token_hex(8)}"
-        self._storing = Storing(holdings, writer=name, duration=lease)
+        storing = Storing(holdings, writer=name, duration=lease)
         self._holdings = holdings
         self._name = name
-        self._writer = None if read_only else Writer(server, self._storing, name=name, group_rows=group_rows)
+        self._writer = None if read_only else Writer(server, storing, name=name, group_rows=group_rows)
         self._sweeping: set[asyncio.Task[None]] = set()
-        self.leases = PostgresLeases(self._connections, holdings, self._storing, duration=lease)
+        self.leases = PostgresLeases(self._connections, holdings, duration=lease)
         """Which runs this journal may write."""
 
     @classmethod
@@ -147,7 +147,7 @@ class PostgresJournal:
         number = await self._open_writer().give(partial(forget, run=run))
         if number is None:
             return False
-        self._storing.forgotten(run)
+        self._holdings.ended(run)
         await self._sweep([number])
         return True
 

@@ -7,7 +7,6 @@ from typing import Any
 from volant.journal.holdings import Holdings
 from volant.journal.postgres.connecting import Connections
 from volant.journal.postgres.opening import STATEMENTS
-from volant.journal.postgres.storing import Storing
 from volant.journal.rows import Row
 from volant.model.errors import RunNotFoundError
 from volant.model.ids import RunId
@@ -17,10 +16,9 @@ from volant.ports.leases import Lease, OwnedElsewhere
 class PostgresLeases:
     """The `Leases` of one journal's owner; its writer heeds them."""
 
-    def __init__(self, connections: Connections, holdings: Holdings, storing: Storing, *, duration: timedelta) -> None:
+    def __init__(self, connections: Connections, holdings: Holdings, *, duration: timedelta) -> None:
         self._connections = connections
         self._holdings = holdings
-        self._storing = storing
         self._duration = duration
 
     @property
@@ -51,14 +49,14 @@ class PostgresLeases:
     async def extend(self) -> Sequence[RunId]:
         lost = await self._extend(dict(self._holdings.held))
         for run in lost:
-            self._storing.lost(run)
+            self._holdings.parted(run)
         return lost
 
     async def release(self, run: RunId) -> None:
         token = self._holdings.held.get(run)
         if token is None:
             return
-        self._storing.lost(run)
+        self._holdings.parted(run)
         await self._ask("give_back", {"runs": [run], "tokens": [token]})
 
     async def reap(self) -> Sequence[RunId]:

@@ -71,8 +71,10 @@ class Storing:
         self._writer = writer
         self._duration = duration
         self._heads = StoredHeads()
+        self._met: dict[RunId, int] = {}
+        """Tokens of the runs that the group meets for the first time."""
         self._tokens: dict[RunId, int] = {}
-        """Of the runs that the group has met for the first time."""
+        """Of all stored runs that the group may write."""
         self._owners: dict[RunId, str] = {}
         """Of the runs that the group must not write."""
         self._plan = Plan(self._heads, Found())
@@ -89,9 +91,7 @@ class Storing:
         Raises:
             psycopg.Error, ValueError, TypeError, OverflowError: nothing is stored, unless the connection was lost.
         """
-        self.refused, self._tokens, self._owners = {}, {}, {}
-        self._heads.opened = {}
-        self._is_current = True
+        self._start()
         runs = {run: None for batch in batches for run in _runs_of(batch)}
         unknown = [run for run in runs if run not in self._heads]
         has_begun = bool(unknown)
@@ -120,8 +120,7 @@ class Storing:
         Raises:
             JournalError: another owner has it.
         """
-        self._tokens, self._owners = {}, {}
-        self._heads.opened = {}
+        self._start()
         self._heads.pop(run, None)
         await self._find(connection, [run])
         fence = await self._fence(connection, [run] if run in self._heads else [])
@@ -131,22 +130,12 @@ class Storing:
         head = self._heads.pop(run, None)
         return None if head is None else head.number
 
-    def forgotten(self, run: RunId) -> None:
-        """A run was deleted."""
-        self._heads.pop(run, None)
-        self._holdings.ended(run)
-
-    def lost(self, run: RunId) -> None:
-        """A run belongs to another from now on."""
-        self._heads.pop(run, None)
-        self._holdings.parted(run)
-
     def committed(self) -> None:
         """The group is durable."""
-        for run, token in self._tokens.items():
-            self._holdings.acquired(run, token)
+        for run, token in self._met.items():
+            self._holdings.met(run, token)
         for run in self._heads.opened:
-            self._holdings.acquired(run, 1)
+            self._holdings.met(run, 1)
         for record in self._plan.runs.values():
             if record.phase.is_final:
                 self._holdings.ended(record.run)
@@ -158,6 +147,14 @@ class Storing:
         that it is stored and `committed` is called all the same."""
         self._is_current = False
         self._heads.clear()
+
+    def _start(self) -> None:
+        self.refused, self._met, self._tokens, self._owners = {}, {}, {}, {}
+        self._heads.opened = {}
+        self._is_current = True
+        # Between groups only: what a group has looked up must stay until it is stored.
+        for run in self._holdings.stale():
+            self._heads.pop(run, None)
 
     async def _meet(self, connection: Connection, group: int, unknown: Sequence[RunId]) -> None:
         async with connection.pipeline():
@@ -182,8 +179,9 @@ class Storing:
             held = self._holdings.held.get(run)
             if holder != owner or not self._holdings.may_take(run) or held not in (None, token):
                 self._owners[run] = holder
+                self._holdings.seen_with_another(run)
                 continue
-            self._tokens[run] = token
+            self._met[run] = token
             self._heads[run] = Head(
                 number=number,
                 seq=0 if change is None else position(change),
@@ -193,9 +191,10 @@ class Storing:
     async def _fence(self, connection: Connection, runs: Sequence[RunId]) -> "Any | None":
         if not runs:
             return None
-        tokens = [self._tokens.get(run) or self._holdings.held[run] for run in runs]
+        # A run that was lost since it was met has no token.
+        self._tokens = {run: self._met.get(run) or self._holdings.held.get(run, 0) for run in runs}
         numbers = [self._heads[run].number for run in runs]
-        parameters = {"numbers": numbers, "tokens": tokens, "owner": self._holdings.owner}
+        parameters = {"numbers": numbers, "tokens": list(self._tokens.values()), "owner": self._holdings.owner}
         return await connection.execute(_SQL["fence"], parameters)
 
     def _heed(self, fenced: set[int] | None, runs: Iterable[RunId]) -> None:
@@ -203,7 +202,9 @@ class Storing:
         for run in runs:
             head = self._heads.get(run)
             if head is not None and (fenced is None or head.number not in fenced):
-                self.lost(run)
+                del self._heads[run]
+                self._holdings.parted(run)
+                self._met.pop(run, None)
                 self._owners[run] = ""
 
     async def _ask_for_places(self, connection: Connection, batches: Sequence[Batch]) -> "Any | None":
@@ -271,7 +272,7 @@ class Storing:
             yield "insert_leases", {"numbers": list(opened.values()), "owner": owner, "duration": self._duration}
         ended = [record.run for record in self._plan.runs.values() if record.phase.is_final]
         if ended:
-            tokens = [1 if run in opened else self._tokens.get(run) or self._holdings.held[run] for run in ended]
+            tokens = [1 if run in opened else self._tokens[run] for run in ended]
             yield "give_back", {"runs": ended, "tokens": tokens, "owner": owner}
 
 
