@@ -5,12 +5,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from volant.journal.postgres import PostgresJournal
 from volant.journal.sqlite import SqliteJournal
 from volant.model.errors import JournalError
 from volant.model.ids import ActionId, RunId, SpecDigest
@@ -26,6 +28,7 @@ from volant.testing.journal import (
     sample_run,
 )
 from volant.testing.memory_journal import MemoryJournal, MemoryStore
+from volant.testing.postgres_server import PostgresServer
 
 RUNS = ("a", "b", "c")
 ACTIONS = range(5)
@@ -223,6 +226,17 @@ class MemoryHistories(Histories):
         return MemoryJournal(self.store)
 
 
+class PostgresHistories(Histories):
+    """The same for Postgres."""
+
+    server: ClassVar[PostgresServer]
+    url = ""
+
+    async def open(self) -> Journal:
+        self.url = self.url or self.server.new_database()
+        return await PostgresJournal.open(self.url, group_rows=20)
+
+
 def _age(run: RunRecord) -> tuple[object, str]:
     return run.created_at, run.run
 
@@ -237,3 +251,9 @@ TestSqliteHistories = pytest.mark.timeout(300)(Histories.TestCase)
 TestSqliteHistories.settings = _SETTINGS
 TestMemoryHistories = MemoryHistories.TestCase
 TestMemoryHistories.settings = _SETTINGS
+
+
+@pytest.mark.timeout(300)
+def test_postgres_histories(postgres: PostgresServer) -> None:
+    PostgresHistories.server = postgres
+    run_state_machine_as_test(PostgresHistories, settings=settings(_SETTINGS, max_examples=20))

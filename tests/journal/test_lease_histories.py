@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from volant.journal.postgres import PostgresJournal
 from volant.model.errors import JournalError, RunNotFoundError
@@ -259,7 +259,5 @@ TestMemoryLeaseHistories.settings = _settings(100)
 
 @pytest.mark.timeout(300)
 def test_postgres_lease_histories(postgres: PostgresServer) -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
     PostgresLeaseHistories.server = postgres
     run_state_machine_as_test(PostgresLeaseHistories, settings=_settings(15))

@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 class Server:
     """Where the database is, and how long to wait for it."""
 
-    def __init__(self, url: str, *, patience: timedelta) -> None:
+    def __init__(self, url: str, *, patience: timedelta = timedelta(seconds=30)) -> None:
         self.url = url
         self.where = shown(url)
         """The URL without its password."""

@@ -71,7 +71,10 @@ async def upgrade(server: Server) -> tuple[int, int]:
 
 async def schema_version(connection: Connection) -> int:
     """The version of the schema; 0 where there is none."""
-    ((there,),) = await _rows(connection, "SELECT to_regclass('volant.schema_version') IS NOT NULL")
+    # Not to_regclass: it may answer from a cache that is older than a lock which was waited for.
+    there = await _rows(
+        connection, "SELECT 1 FROM pg_tables WHERE schemaname = 'volant' AND tablename = 'schema_version'"
+    )
     if not there:
         return 0
     ((version,),) = await _rows(connection, "SELECT coalesce(max(version), 0) FROM volant.schema_version")

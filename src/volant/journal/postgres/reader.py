@@ -56,11 +56,12 @@ class Reader:
             found += [record for record in records if matches(where, record)]
             if len(rows) < limit:
                 break
-            age = Age(rows[-1][3], rows[-1][0])
+            age = _age_of(rows[-1])
         return found[: max(where.limit, 0)]
 
     async def unfinished_runs(self) -> list[RunRecord]:
-        return [run_record(row) for row in await self._ask("unfinished_runs", {})]
+        rows = sorted(await self._ask("unfinished_runs", {}), key=_age_of)
+        return [run_record(row) for row in rows]
 
     async def matching_runs(self, prefix: str, limit: int) -> list[RunId]:
         few = {"prefix": prefix, "limit": _FEW_NAMES + 1}
@@ -182,6 +183,10 @@ async def _in_slices(ask: Callable[[int, int], Awaitable[list[Row]]], number: in
             break
         last = found[-1][0]
     return rows
+
+
+def _age_of(run_row: Row) -> Age:
+    return Age(run_row[3], run_row[0])
 
 
 def _action_bytes(action: ActionId) -> bytes | None:

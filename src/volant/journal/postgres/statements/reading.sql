@@ -42,7 +42,6 @@ ORDER BY l.created_at DESC, l.run DESC
 -- name: unfinished_runs
 -- 11 is the first code of a final phase.
 SELECT run, task, phase, created_at, ended_at, owner, token, body FROM volant.runs WHERE phase < 11
-ORDER BY created_at, run
 
 -- name: runs_by_prefix
 SELECT created_at, run FROM volant.runs WHERE run >= %(prefix)s AND run < %(prefix)s || chr(1114111)
