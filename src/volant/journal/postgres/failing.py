@@ -57,10 +57,11 @@ class ConnectionLostError(psycopg.OperationalError):
 
 def is_lost(error: psycopg.Error, connection: "psycopg.AsyncConnection[Any]") -> bool:
     """Whether it was the connection that failed, rather than what was asked."""
-    if isinstance(error, (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)):
+    if connection.closed or connection.broken or isinstance(error, (errors.AdminShutdown, errors.CrashShutdown)):
         return True
-    is_about_connection = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return is_about_connection and (connection.closed or connection.broken)
+    # What the server says has a code. Without one it is the client library that cannot go on with this connection,
+    # though it may not have seen yet that it is closed.
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and error.sqlstate is None
 
 
 def is_worth_waiting(error: ConnectionLostError) -> bool:
