@@ -23,7 +23,7 @@ class Wire:
         self.keeps_servers_side = False
         """After the cut, until the wire is closed: a client is gone and the server has not noticed."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._kept: list[asyncio.StreamWriter] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -33,11 +33,9 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._kept:
+        for writer in self._writers:
             writer.close()
+        await asyncio.gather(*self._tasks)
 
     def cut_next(self, *, delivered: bool) -> None:
         """Make the next piece the last."""
@@ -49,6 +47,7 @@ class Wire:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         above_reader, above = await asyncio.open_connection("127.0.0.1", int(self._parts[2]))
+        self._writers += [writer, above]
         back = asyncio.create_task(_copy(above_reader, writer))
         try:
             while piece := await reader.read(1 << 16):
@@ -71,9 +70,7 @@ class Wire:
             back.cancel()
             await asyncio.gather(back, return_exceptions=True)
             writer.close()
-            if self.keeps_servers_side:
-                self._kept.append(above)
-            else:
+            if not self.keeps_servers_side:
                 above.close()
 
 
