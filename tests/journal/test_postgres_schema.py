@@ -163,6 +163,9 @@ INDEXES = {
     "attempts": ["actions_by_id", "attempts_pkey"],
     "changes": ["changes_pkey"],
     "spec": ["specs_pkey"],
+    "specs_by_use": ["specs_by_use"],
+    "actions_by_prefix": ["actions_by_id"],
+    "last_change": ["changes_pkey"],
     "find_heads": ["runs_run_key", "leases_pkey", "changes_pkey", "actions_pkey"],
     "find_places": ["actions_by_id"],
     "update_actions": ["actions_pkey"],
@@ -201,6 +204,8 @@ WITHOUT_A_SEARCH = {
 
 TYPES = {
     "action": "'x'::bytea",
+    "lowest": "'x'::bytea",
+    "highest": "'xx'::bytea",
     "parent": "'x'::bytea",
     "actions": "ARRAY['x'::bytea]",
     "created_at": str((1 << 63) - 1),
@@ -225,6 +230,7 @@ def filled(postgres: PostgresServer) -> str:
             "INSERT INTO volant.runs SELECT n, 'r' || n, 't' || n % 5, CASE n % 50 WHEN 0 THEN 4 ELSE 11 END, n, n, '',"
             " 1, '' FROM generate_series(1, 5000) AS t (n)"
         )
+        connection.execute("INSERT INTO volant.specs SELECT 's' || n, '', n FROM generate_series(1, 5000) AS t (n)")
         connection.execute("VACUUM ANALYZE")
     return url
 

@@ -118,6 +118,9 @@ class PostgresJournal:
     async def action(self, run: RunId, action: ActionId) -> ActionRecord | None:
         return await self._reader.action(run, action)
 
+    async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
+        return await self._reader.matching_actions(run, prefix, limit)
+
     async def actions(
         self,
         run: RunId,
@@ -138,8 +141,14 @@ class PostgresJournal:
     async def changes(self, run: RunId, *, after: int = 0, limit: int = 1000) -> Sequence[Change]:
         return await self._reader.changes(run, after, limit)
 
+    async def last_seq(self, run: RunId) -> int:
+        return await self._reader.last_seq(run)
+
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         return await self._reader.spec(spec)
+
+    async def specs(self, *, limit: int = 1000) -> Sequence[SpecRecord]:
+        return await self._reader.specs(limit)
 
     async def delete_run(self, run: RunId) -> bool:
         """Forget a run that this owner has, or that nobody has. Once it is forgotten its rows are swept away beside

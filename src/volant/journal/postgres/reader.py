@@ -22,6 +22,7 @@ from volant.journal.rows import (
     change_record,
     microseconds,
     run_record,
+    spec_record,
 )
 from volant.model.errors import JournalError, RunNotFoundError
 from volant.model.ids import ActionId, RunId, SpecDigest
@@ -82,6 +83,14 @@ class Reader:
         rows = await self._of_action("action", run, action)
         return action_record(run, rows[0]) if rows else None
 
+    async def matching_actions(self, run: RunId, prefix: str, limit: int) -> list[ActionId]:
+        lowest, highest = _action_bytes(ActionId(prefix.ljust(32, "0"))), _action_bytes(ActionId(prefix.ljust(32, "f")))
+        number = await self._number(run)
+        if number is None or lowest is None or highest is None:
+            return []
+        between = {"run_number": number, "lowest": lowest, "highest": highest, "limit": max(limit, 0)}
+        return [ActionId(action.hex()) for (action,) in await self._ask("actions_by_prefix", between)]
+
     async def actions(
         self, run: RunId, parent: ActionId | None, phases: Sequence[ActionPhase], after: int, limit: int
     ) -> list[tuple[int, ActionRecord]]:
@@ -125,9 +134,19 @@ class Reader:
         rows = await _in_slices(ask, number, after, limit)
         return [change_record(run, position(at), body) for at, body in rows]
 
+    async def last_seq(self, run: RunId) -> int:
+        number = await self._number(run)
+        if number is None:
+            return 0
+        ((last,),) = await self._ask("last_change", {"first": key(number, 0), "end": key(number + 1, 0)})
+        return 0 if last is None else position(last)
+
     async def spec(self, spec: SpecDigest) -> SpecRecord | None:
         rows = await self._ask("spec", {"spec": spec})
-        return SpecRecord(spec=spec, body=rows[0][0]) if rows else None
+        return spec_record(rows[0]) if rows else None
+
+    async def specs(self, limit: int) -> list[SpecRecord]:
+        return [spec_record(row) for row in await self._ask("specs_by_use", {"limit": max(limit, 0)})]
 
     async def _of_action(self, statement: str, run: RunId, action: ActionId) -> list[Row]:
         number, name = await self._number(run), _action_bytes(action)

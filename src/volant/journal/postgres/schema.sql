@@ -14,8 +14,10 @@ CREATE TABLE volant.schema_version (
 
 CREATE TABLE volant.specs (
     spec text COLLATE "C" PRIMARY KEY,
-    body bytea NOT NULL
+    body bytea NOT NULL,
+    used_at bigint NOT NULL
 );
+CREATE INDEX specs_by_use ON volant.specs (used_at, spec);
 
 CREATE SEQUENCE volant.run_numbers AS bigint MAXVALUE 2147483647;
 

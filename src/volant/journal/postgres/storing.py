@@ -23,6 +23,7 @@ from volant.journal.rows import (
     change_body,
     microseconds,
     run_row,
+    spec_row,
 )
 from volant.model.errors import JournalError
 from volant.model.ids import ActionId, RunId
@@ -242,7 +243,7 @@ class Storing:
         plan, ids = self._plan, ActionBytes()
         if plan.specs:
             # In one order for all engines, so that they do not wait for one another in a circle.
-            specs = sorted((spec.spec, spec.body) for spec in plan.specs.values())
+            specs = sorted(spec_row(spec) for spec in plan.specs.values())
             yield "upsert_specs", _columns(specs)
         if plan.runs:
             yield "upsert_runs", _columns([(number, *run_row(run)) for number, run in plan.runs.items()])

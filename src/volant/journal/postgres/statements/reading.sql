@@ -56,6 +56,10 @@ ORDER BY created_at DESC, run DESC LIMIT %(limit)s
 SELECT action, parent, task, phase, created_at, ended_at, outcome_seq, body
 FROM volant.actions WHERE run_number = %(run_number)s AND action = %(action)s
 
+-- name: actions_by_prefix
+SELECT action FROM volant.actions
+WHERE run_number = %(run_number)s AND action >= %(lowest)s AND action <= %(highest)s ORDER BY action LIMIT %(limit)s
+
 -- name: actions
 SELECT key, action, parent, task, phase, created_at, ended_at, outcome_seq, body
 FROM volant.actions WHERE key > %(after)s AND key < %(end)s ORDER BY key LIMIT %(limit)s
@@ -88,5 +92,11 @@ WHERE a.run_number = %(run_number)s AND a.action = %(action)s ORDER BY t.attempt
 -- name: changes
 SELECT key, body FROM volant.changes WHERE key > %(after)s AND key < %(end)s ORDER BY key LIMIT %(limit)s
 
+-- name: last_change
+SELECT max(key) FROM volant.changes WHERE key >= %(first)s AND key < %(end)s
+
 -- name: spec
-SELECT body FROM volant.specs WHERE spec = %(spec)s
+SELECT spec, body, used_at FROM volant.specs WHERE spec = %(spec)s
+
+-- name: specs_by_use
+SELECT spec, body, used_at FROM volant.specs ORDER BY used_at DESC, spec DESC LIMIT %(limit)s

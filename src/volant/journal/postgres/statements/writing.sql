@@ -32,8 +32,8 @@ JOIN volant.actions AS a ON a.run_number = w.number AND a.action = w.action
 SELECT nextval('volant.run_numbers') FROM generate_series(1, %(count)s::integer)
 
 -- name: upsert_specs
-INSERT INTO volant.specs AS s (spec, body) SELECT spec, body FROM unnest(%s::text[], %s::bytea[]) AS t (spec, body)
-ON CONFLICT (spec) DO UPDATE SET body = excluded.body WHERE s.body <> excluded.body
+INSERT INTO volant.specs (spec, body, used_at) SELECT * FROM unnest(%s::text[], %s::bytea[], %s::bigint[])
+ON CONFLICT (spec) DO UPDATE SET body = excluded.body, used_at = excluded.used_at
 
 -- name: upsert_runs
 INSERT INTO volant.runs (number, run, task, phase, created_at, ended_at, owner, token, body)
