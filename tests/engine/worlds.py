@@ -13,6 +13,7 @@ import msgspec
 from volant.decide.placement import Capacity
 from volant.engine.engine import Engine, Inputs, Submission
 from volant.engine.service import InlineClient, Service, ServiceParts
+from volant.journal.sole_leases import SoleLeases
 from volant.journal.sqlite.journal import SqliteJournal
 from volant.kit.clock import LoopClock
 from volant.kit.framing import FrameReader, frame
@@ -66,6 +67,7 @@ class World:
             ServiceParts(
                 engine=self.engine,
                 journal=journal,
+                leases=SoleLeases(journal, owner="engine"),
                 clock=LoopClock(),
                 local=self.launcher,
                 inline=partial(_inline, self.engine),

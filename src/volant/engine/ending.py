@@ -9,12 +9,14 @@ from pathlib import Path
 from volant.engine.engine import Engine
 from volant.engine.interrupted import abort_interrupted
 from volant.engine.lookups import Lookups
+from volant.engine.owning import own
 from volant.kit.clock import Clock
 from volant.kit.homes import logs_path
 from volant.model.control_protocol import AbortRun, DeleteRun
 from volant.model.errors import ActionNotFoundError, CallError, EngineError
 from volant.model.ids import ActionId, RunId
 from volant.ports.journal import Journal
+from volant.ports.leases import Leases
 
 log = logging.getLogger("volant.engine")
 
@@ -32,6 +34,7 @@ class Endings:
         *,
         engine: Engine,
         journal: Journal,
+        leases: Leases,
         lookups: Lookups,
         clock: Clock,
         settling: asyncio.Lock,
@@ -40,6 +43,7 @@ class Endings:
         """*settling* is held by whoever goes on with, ends or deletes a run that nobody executes."""
         self._engine = engine
         self._journal = journal
+        self._leases = leases
         self._lookups = lookups
         self._clock = clock
         self._home = Path(home)
@@ -70,6 +74,7 @@ class Endings:
         async with self._settling:
             record = await self._lookups.run(run)
             if not record.phase.is_final and run not in self._engine.runs:
+                record = await own(self._leases, record)
                 await abort_interrupted(self._journal, record, reason, self._clock.now())
 
     async def delete(self, message: DeleteRun) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from volant.engine.ending import Endings
 from volant.engine.engine import Engine
 from volant.engine.lookups import Lookups
+from volant.engine.owning import own
 from volant.engine.resuming import read_interrupted
 from volant.engine.submitting import Submissions
 from volant.engine.watching import Watcher
@@ -52,6 +53,7 @@ from volant.model.records import Change, RunRecord
 from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
 from volant.ports.journal import Journal
 from volant.ports.launcher import Launcher
+from volant.ports.leases import Leases
 
 log = logging.getLogger("volant.engine")
 
@@ -95,6 +97,8 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: Engine
     journal: Journal
+    leases: Leases
+    """Which runs of the journal this engine may write."""
     clock: Clock
     local: Launcher
     inline: Callable[[Callable[[tuple[EngineToWorker, ...]], None], int], InlineClient]
@@ -132,6 +136,7 @@ class Service:
         self.endings = Endings(
             engine=parts.engine,
             journal=parts.journal,
+            leases=parts.leases,
             lookups=self.lookups,
             clock=parts.clock,
             settling=self._settling,
@@ -189,14 +194,20 @@ class Service:
             if record.phase.is_final:
                 msg = f"run '{run}' cannot be resumed: it has ended, {record.phase}"
                 raise EngineError(msg, hint=f"`volant get run {run}` shows how")
-            await parts.until_gone(record.owner)
-            interrupted = await read_interrupted(parts.journal, record)
-            # Where attempts run changes no result, and the process that executed an inline run is gone.
-            options = msgspec.structs.replace(interrupted.options, mode="local")
-            record = msgspec.structs.replace(record, owner=parts.engine_name, mode=options.mode)
-            interrupted = msgspec.structs.replace(interrupted, record=record, options=options)
-            context = self.submissions.context(run, record.created_at, options)
-            await parts.engine.resume(interrupted, parts.local, context=context, environ=environ)
+            before, record = record.owner, await own(parts.leases, record)
+            try:
+                await parts.until_gone(before)
+                interrupted = await read_interrupted(parts.journal, record)
+                # Where attempts run changes no result, and the process that executed an inline run is gone.
+                options = msgspec.structs.replace(interrupted.options, mode="local")
+                record = msgspec.structs.replace(record, owner=parts.engine_name, mode=options.mode)
+                interrupted = msgspec.structs.replace(interrupted, record=record, options=options)
+                context = self.submissions.context(run, record.created_at, options)
+                await parts.engine.resume(interrupted, parts.local, context=context, environ=environ)
+            except BaseException:
+                if run not in parts.engine.runs:
+                    await parts.leases.release(run)
+                raise
             return record
 
     async def news_of_interrupted(self) -> tuple[RunId, ...]:
@@ -204,8 +215,8 @@ class Service:
         if self._has_told_interrupted:
             return ()
         self._has_told_interrupted = True
-        unfinished = await self.parts.journal.unfinished_runs()
-        return tuple(record.run for record in unfinished if record.run not in self.parts.engine.runs)
+        orphaned = await self.parts.leases.reap()
+        return tuple(run for run in orphaned if run not in self.parts.engine.runs)
 
 
 class Client(asyncio.Protocol):

@@ -60,6 +60,7 @@ class Submissions:
             options=encode_submission(options, message.code),
             bundle=message.code.digest,
             owner=self._engine_name,
+            token=1,
         )
         submission = Submission(
             record=record,

@@ -12,7 +12,7 @@ from volant.kit.homes import logs_path
 from volant.model.worker_protocol import WorkerToEngine
 from volant.settings.terminal import wants_colour, wants_drawing
 from volant.settings.tree import Mode, Settings
-from volant.wiring.stores import blobs_url, journal_file, open_blobs
+from volant.wiring.stores import blobs_url, journal_place, open_blobs
 
 
 def make_client(
@@ -25,7 +25,7 @@ def make_client(
     return Client(
         settings,
         blobs=open_blobs(blobs_url(settings)),
-        stores={"database": str(journal_file(settings)), "blobs": blobs_url(settings)},
+        stores={"database": journal_place(settings), "blobs": blobs_url(settings)},
         reporters=reporters,
         inline_workers=_make_inline_worker,
         start=start,

@@ -23,8 +23,8 @@ from typing import Any
 from volant.decide.placement import Capacity
 from volant.engine.engine import Engine
 from volant.engine.ownership import HomeLock
+from volant.engine.owning import keep
 from volant.engine.service import InlineClient, Service, ServiceParts
-from volant.journal.sqlite.journal import SqliteJournal
 from volant.kit.clock import Clock, LoopClock
 from volant.kit.homes import (
     absolute_home,
@@ -40,7 +40,7 @@ from volant.launchers.inline import InlineLauncher
 from volant.launchers.lifelines import Lifelines
 from volant.launchers.local import LocalLauncher
 from volant.model.control_protocol import EngineStatus, ZygoteStatus
-from volant.model.errors import JournalError, VolantError
+from volant.model.errors import VolantError
 from volant.model.ids import RunId
 from volant.model.records import Change
 from volant.model.worker_protocol import EngineToWorker
@@ -48,7 +48,8 @@ from volant.ports.launcher import LauncherEvents
 from volant.settings.catalogue import engine_settings
 from volant.settings.loading import load_settings
 from volant.settings.tree import Settings
-from volant.wiring.stores import blobs_url, journal_file
+from volant.wiring.journals import lock_journal, open_journal
+from volant.wiring.stores import blobs_url, journal_place
 
 log = logging.getLogger("volant.engine")
 
@@ -91,30 +92,20 @@ def be_engine(
     _allow_many_files()
     become_subreaper()
     settings = load_settings(environ={**os.environ, "VOLANT_HOME": str(home)}, use_project=False)
-    journal = journal_file(settings)
-    journal_lock = _lock_journal(journal, clock.now())
+    journal_lock = lock_journal(settings, clock.now())
     # What is here now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(_serve(home, settings, journal, clock, listens))
-    journal_lock.release()
-
-
-def _lock_journal(path: Path, now: datetime) -> HomeLock:
-    """A journal has one writer, though settings may give two homes the same one."""
-    lock = HomeLock.acquire(path.with_name(f"{path.name}.lock"), started_at=now)
-    if lock is None:
-        msg = f"the journal {path} is written by the engine of another home"
-        raise JournalError(msg, hint="give each home a database of its own")
-    return lock
+        runner.run(_serve(home, settings, clock, listens))
+    if journal_lock is not None:
+        journal_lock.release()
 
 
 async def _serve(
     home: Path,
     settings: Settings,
-    path_of_journal: Path,
     clock: Clock,
     listens: Callable[[Engine, Callable[[], None]], None] | None,
 ) -> None:
@@ -131,7 +122,8 @@ async def _serve(
 
     loop.set_exception_handler(failed)
     async with contextlib.AsyncExitStack() as stack:
-        journal = await SqliteJournal.open(path_of_journal)
+        name = f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        journal, leases = await open_journal(settings, owner=name)
         stack.push_async_callback(journal.close)
 
         def committed(run: RunId, changes: Sequence[Change]) -> None:
@@ -146,7 +138,14 @@ async def _serve(
             on_committed=committed,
             on_broken=lambda _error: stopping.set(),
         )
-        name = f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+        def lost(runs: Sequence[RunId]) -> None:
+            # Nothing of them can be written here, and batches hold several runs: the others go on elsewhere too.
+            log.error("the engine leaves: its lease ran out and others took %s", ", ".join(runs))
+            stopping.set()
+
+        keeping = loop.create_task(keep(leases, lost=lost))
+        stack.push_async_callback(_cancelled, keeping)
         lifelines = Lifelines(home / "lives")
         lifelines.sweep()
         local = LocalLauncher(events=engine, zygote_logs=home / "zygotes", lifeline=lifelines.of(name))
@@ -155,6 +154,7 @@ async def _serve(
         parts = ServiceParts(
             engine=engine,
             journal=journal,
+            leases=leases,
             clock=clock,
             local=local,
             inline=partial(_inline_client, engine),
@@ -162,7 +162,7 @@ async def _serve(
             stop=stopping.set,
             home=str(home),
             blobs=blobs_url(settings),
-            journal_place=str(path_of_journal),
+            journal_place=journal_place(settings),
             version=VERSION,
             engine_name=name,
             until_gone=lifelines.until_gone,
@@ -184,6 +184,11 @@ async def _serve(
         log.info("engine %s leaves", parts.engine_name)
         for client in list(service.clients):
             client.close()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _until_stopped(stopping: asyncio.Event, service: Service, engine: Engine, linger: float) -> None:

@@ -9,12 +9,30 @@ from volant.ports.blobs import Blobs
 from volant.settings.masking import masked
 from volant.settings.tree import Settings
 
+_SHARED = ("postgresql", "postgres")
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether the journal is in a database server, which engines of several homes and machines may use."""
+    return settings.database is not None and urlsplit(settings.database).scheme in _SHARED
+
+
+def journal_place(settings: Settings) -> str:
+    """Where the journal is, for people and for comparing.
+
+    Raises:
+        NotSupportedError: there is no adapter for the URL's scheme.
+    """
+    if settings.database is not None and is_shared(settings):
+        return masked(settings.database)
+    return str(journal_file(settings))
+
 
 def journal_file(settings: Settings) -> Path:
     """The SQLite file of the journal. In a URL, three slashes begin a path in the home and four an absolute one.
 
     Raises:
-        NotSupportedError: there is no adapter for the URL's scheme.
+        NotSupportedError: the URL does not name a file.
     """
     if settings.database is None:
         return journal_path(settings.home)
@@ -22,7 +40,8 @@ def journal_file(settings: Settings) -> Path:
     name = unquote(parts.path).removeprefix("/")
     if parts.scheme != "sqlite" or parts.netloc or not name or parts.query:
         msg = f"database (from {settings.sources['database']}): found {masked(settings.database)!r}, "
-        msg += "wanted a SQLite file as sqlite:///name.db (in the home) or sqlite:////folder/name.db"
+        msg += "wanted a SQLite file as sqlite:///name.db (in the home) or sqlite:////folder/name.db, "
+        msg += "or a Postgres database as postgresql://user@host/name"
         raise NotSupportedError(msg)
     return settings.home / name
 

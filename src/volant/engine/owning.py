@@ -1,0 +1,50 @@
+"""Owning runs: asking for one that nobody executes, and keeping those that this engine does."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from volant.model.errors import EngineError, JournalError
+from volant.model.ids import RunId
+from volant.model.records import RunRecord
+from volant.ports.leases import Leases, OwnedElsewhere
+
+log = logging.getLogger("volant.engine")
+
+_PER_LEASE = 3
+"""So many times is a lease extended before it would run out."""
+_LONGEST_PAUSE = 3600.0
+
+
+async def own(leases: Leases, record: RunRecord) -> RunRecord:
+    """The record of a run as its owner from now on writes it.
+
+    Raises:
+        EngineError: another engine has it.
+        RunNotFoundError: it was deleted meanwhile.
+    """
+    answer = await leases.acquire(record.run)
+    if isinstance(answer, OwnedElsewhere):
+        seconds = answer.remaining.total_seconds()
+        msg = f"run '{record.run}' belongs to engine {answer.owner}, whose lease lasts another {seconds:.0f} s"
+        raise EngineError(msg, hint="if that engine is dead, try again when the lease has run out")
+    return msgspec.structs.replace(record, owner=answer.owner, token=answer.token)
+
+
+async def keep(leases: Leases, *, lost: Callable[[Sequence[RunId]], object]) -> None:
+    """Extend all leases in time, for ever; *lost* hears of runs that another engine has taken.
+
+    A store that does not answer is asked again: until another engine takes them, the runs are this one's.
+    """
+    pause = min(leases.duration.total_seconds() / _PER_LEASE, _LONGEST_PAUSE)
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            gone = await leases.extend()
+        except JournalError as error:
+            log.warning("the leases of this engine could not be extended: %s", error)
+            continue
+        if gone:
+            lost(gone)
