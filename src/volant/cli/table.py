@@ -31,6 +31,7 @@ COMMANDS = {
     "logs": Entry("volant.cli.get.logs", "Print what a run or an action wrote."),
     "delete": Entry("volant.cli.deleting", "Forget runs that have ended."),
     "engine": Entry("volant.cli.engine", "Look at the engine of the home, start or stop it."),
+    "db": Entry("volant.cli.database", "Upgrade, check and back up the journal's database."),
     "doctor": Entry("volant.cli.doctor", "Show what this machine offers."),
     "init": Entry("volant.cli.initializing", "Write a small project to begin with."),
     "completion": Entry("volant.cli.completion", "Print the script that lets a shell complete commands."),

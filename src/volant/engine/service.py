@@ -113,6 +113,8 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     engine_name: str
     pid: int
     uid: int
+    shares_journal: bool = False
+    """Whether engines of other homes write to the same journal."""
     journal_place: str = ""
     """For clients, who may expect another one."""
 
@@ -194,6 +196,7 @@ class Service:
             if record.phase.is_final:
                 msg = f"run '{run}' cannot be resumed: it has ended, {record.phase}"
                 raise EngineError(msg, hint=f"`volant get run {run}` shows how")
+            self._check_blobs(record)
             before, record = record.owner, await own(parts.leases, record)
             try:
                 await parts.until_gone(before)
@@ -209,6 +212,13 @@ class Service:
                     await parts.leases.release(run)
                 raise
             return record
+
+    def _check_blobs(self, record: RunRecord) -> None:
+        # A home that is alone with its journal may have been moved, blobs and all.
+        parts = self.parts
+        if parts.shares_journal and record.blobs and record.blobs != parts.blobs:
+            msg = f"run '{record.run}' has its large values in {record.blobs}, this home has them in {parts.blobs}"
+            raise EngineError(msg, hint="give homes that share a database the same blobs (setting blobs, VOLANT_BLOBS)")
 
     async def news_of_interrupted(self) -> tuple[RunId, ...]:
         """Runs that nobody executes, the first time that this is asked; nothing later."""

@@ -61,6 +61,7 @@ class Submissions:
             bundle=message.code.digest,
             owner=self._engine_name,
             token=1,
+            blobs=self._blobs,
         )
         submission = Submission(
             record=record,

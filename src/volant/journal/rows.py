@@ -59,6 +59,7 @@ class RunBody(msgspec.Struct, frozen=True, array_like=True):
     options: bytes
     bundle: bytes
     failure: Failure | None
+    blobs: str = ""
 
 
 class ActionBody(msgspec.Struct, frozen=True, array_like=True):
@@ -149,6 +150,7 @@ def run_row(run: RunRecord) -> Row:
         run.options,
         _pack(run.bundle),
         run.failure,
+        run.blobs,
     )
     return (
         run.run,
@@ -181,6 +183,7 @@ def run_record(row: Row) -> RunRecord:
         owner=owner,
         token=token,
         failure=body.failure,
+        blobs=body.blobs,
     )
 
 

@@ -10,7 +10,7 @@ from volant.ports.leases import Lease, OwnedElsewhere
 
 
 class SoleLeases:
-    """The `Leases` of the only owner that a journal has while it is open; that there is no other, somebody else ensures."""
+    """The `Leases` of the only owner of an open journal. That there is no other, somebody else sees to."""
 
     def __init__(self, journal: Journal, *, owner: str) -> None:
         self._journal = journal

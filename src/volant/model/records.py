@@ -39,6 +39,8 @@ class RunRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The engine that owns it; with `token` the fence on databases that several engines share."""
     token: int = 0
     failure: Failure | None = None
+    blobs: str = ""
+    """URL of the store with its large values; empty in journals of before."""
 
 
 class ActionRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -139,6 +139,7 @@ class JournalConformance(ABC):
             owner="engine-1",
             token=7,
             failure=failure,
+            blobs="file:///srv/blobs",
         )
         action = sample_action(
             1,

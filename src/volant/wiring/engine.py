@@ -49,7 +49,7 @@ from volant.settings.catalogue import engine_settings
 from volant.settings.loading import load_settings
 from volant.settings.tree import Settings
 from volant.wiring.journals import lock_journal, open_journal
-from volant.wiring.stores import blobs_url, journal_place
+from volant.wiring.stores import blobs_url, is_shared, journal_place
 
 log = logging.getLogger("volant.engine")
 
@@ -162,6 +162,7 @@ async def _serve(
             stop=stopping.set,
             home=str(home),
             blobs=blobs_url(settings),
+            shares_journal=is_shared(settings),
             journal_place=journal_place(settings),
             version=VERSION,
             engine_name=name,
