@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -15,7 +16,6 @@ log = logging.getLogger("volant.engine")
 
 _PER_LEASE = 3
 """So many times is a lease extended before it would run out."""
-_LONGEST_PAUSE = 3600.0
 
 
 async def own(leases: Leases, record: RunRecord) -> RunRecord:
@@ -34,11 +34,14 @@ async def own(leases: Leases, record: RunRecord) -> RunRecord:
 
 
 async def keep(leases: Leases, *, lost: Callable[[Sequence[RunId]], object]) -> None:
-    """Extend all leases in time, for ever; *lost* hears of runs that another engine has taken.
+    """Extend all leases in time, until cancelled; *lost* hears of runs that another engine has taken.
 
-    A store that does not answer is asked again: until another engine takes them, the runs are this one's.
+    Leases that never run out are left alone. A store that does not answer is asked again: until another engine takes
+    them, the runs are this one's.
     """
-    pause = min(leases.duration.total_seconds() / _PER_LEASE, _LONGEST_PAUSE)
+    if leases.duration == timedelta.max:
+        return
+    pause = leases.duration.total_seconds() / _PER_LEASE
     while True:
         await asyncio.sleep(pause)
         try:
