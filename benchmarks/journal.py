@@ -1,6 +1,7 @@
 """What the journal costs, and what it would cost if it were built otherwise.
 
     python benchmarks/journal.py                     the journal as it is, then the alternatives
+    python benchmarks/journal.py --only postgres     the journal on SQLite and on Postgres, and P2's fan-out on both
     python benchmarks/journal.py --history 1000000   questions to a long history as well
 
 Figures depend on the disk and on who else uses the machine; the ratios are what to look at.
@@ -14,6 +15,8 @@ import queue
 import random
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -21,13 +24,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from volant.decide.placement import Capacity
 from volant.engine.engine import Engine
 from volant.engine.lookups import Lookups
+from volant.journal.postgres import PostgresJournal
 from volant.journal.rows import ActionBytes, action_row
 from volant.journal.sqlite import SqliteJournal
 from volant.journal.sqlite.opening import CHECKPOINT_PAGES
@@ -39,8 +43,9 @@ from volant.model.ids import RunId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
 from volant.model.records import Batch, Change, ChangeKind, SpecRecord
-from volant.ports.journal import RunFilter
+from volant.ports.journal import Journal, RunFilter
 from volant.testing.journal import START, action_id, sample_action, sample_attempt, sample_change, sample_run
+from volant.testing.postgres_server import PostgresServer
 from volant.testing.scripted_launcher import scripted_spec
 
 _replace = msgspec.structs.replace
@@ -76,12 +81,32 @@ def counter() -> Iterator[int]:
         yield number
 
 
-async def lives(place: Path, *, actions: int, at_once: int, eager: bool) -> None:
+class Store(Protocol):
+    """A kind of journal; each name is one of its own."""
+
+    async def __call__(self, name: str) -> Journal: ...
+
+
+def on_sqlite(place: Path) -> Store:
+    async def opened(name: str) -> Journal:
+        return await SqliteJournal.open(place / f"{name}.db")
+
+    return opened
+
+
+def on_postgres(server: PostgresServer) -> Store:
+    async def opened(name: str) -> Journal:
+        return await PostgresJournal.open(server.new_database(), owner=name)
+
+    return opened
+
+
+async def lives(store: Store, *, actions: int, at_once: int, eager: bool) -> float:
     """*at_once* parents that each await one child after the other.
 
     *eager*: the batches of an action are given together, as when it ends before the disk has answered once.
     """
-    journal = await SqliteJournal.open(place / f"lives-{at_once}-{eager}.db")
+    journal = await store(f"lives-{at_once}-{eager}")
     await journal.commit(Batch(runs=(sample_run(),)))
     numbers, seq = iter(range(1, actions + 1)), counter()
     waits: list[float] = []
@@ -117,6 +142,30 @@ async def lives(place: Path, *, actions: int, at_once: int, eager: bool) -> None
     print(
         f"  {at_once:5} at once, {kind}: {actions / wall:8.0f} actions/s, CPU {cpu / actions * 1e6:6.1f} us each{told}"
     )
+    return actions / wall
+
+
+def fan_out(place: Path, rounds: int, actions: int) -> None:
+    """P2's workload: each action in a process of its own, on an engine that is warm."""
+    with PostgresServer.start(durable=True) as server:
+        homes = {"SQLite": place / "sqlite", "Postgres": place / "postgres"}
+        database = server.new_database()
+        rates: dict[str, list[float]] = {name: [] for name in homes}
+        for turn in range(rounds + 1):
+            for name, home in homes.items():
+                environ = {**os.environ, "VOLANT_HOME": str(home)}
+                if name == "Postgres":
+                    environ["VOLANT_DATABASE"] = database
+                command = [sys.executable, str(Path(__file__).with_name("programs") / "fanout.py"), str(actions)]
+                done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+                if turn:
+                    rates[name].append(json.loads(done.stdout.splitlines()[-1])["figure"])
+        for name, home in homes.items():
+            subprocess.run(
+                [sys.executable, "-m", "volant", "--home", str(home), "engine", "stop"], check=True, capture_output=True
+            )
+            shown = ", ".join(f"{rate:.0f}" for rate in rates[name])
+            print(f"  {name:9} {statistics.median(rates[name]):7.0f} actions/s (of {shown})")
 
 
 class Layout(NamedTuple):
@@ -347,9 +396,9 @@ async def beside_a_busy_loop(
     return len(waits) * 200 / seconds, turns / seconds, waits
 
 
-async def questions(place: Path, history: int) -> None:
+async def questions(store: Store, history: int) -> None:
     """Lists and details over a history of so many actions: a long run, and runs of 2,000 actions."""
-    journal = await SqliteJournal.open(place / "history.db")
+    journal = await store("history")
     sizes = [history // 2] + [2000] * (history // 2 // 2000)
     started = time.perf_counter()
     for index, size in enumerate(sizes):
@@ -403,7 +452,7 @@ async def questions(place: Path, history: int) -> None:
     await journal.close()
 
 
-def commands(journal: SqliteJournal, run: RunId) -> dict[str, Callable[[], Awaitable[object]]]:
+def commands(journal: Journal, run: RunId) -> dict[str, Callable[[], Awaitable[object]]]:
     """What the commands ask the engine, its answers encoded."""
     engine = Engine(
         journal=journal,
@@ -447,11 +496,25 @@ def commands(journal: SqliteJournal, run: RunId) -> dict[str, Callable[[], Await
 _SPECS = 2000
 
 
+def beside_postgres(place: Path, server: PostgresServer, actions: int, history: int) -> None:
+    place.mkdir()
+    for at_once, count in ((1, 500), (16, actions), (200, actions), (2000, actions)):
+        print(f"SQLite, then Postgres, {at_once} at once:")
+        rates = [
+            asyncio.run(lives(store, actions=count, at_once=at_once, eager=False))
+            for store in (on_sqlite(place), on_postgres(server))
+        ]
+        print(f"  {rates[0] / rates[1]:.1f}x slower")
+    if history:
+        print(f"A history of {history} actions on Postgres:")
+        asyncio.run(questions(on_postgres(server), history))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--actions", type=int, default=20_000)
     parser.add_argument("--history", type=int, default=0, help="also ask questions of a history of so many actions")
-    parser.add_argument("--only", choices=["journal", "layouts", "encodings", "threads", "history"])
+    parser.add_argument("--only", choices=["journal", "layouts", "encodings", "threads", "history", "postgres"])
     given = parser.parse_args()
 
     def wanted(part: str) -> bool:
@@ -462,8 +525,8 @@ def main() -> None:
         if wanted("journal"):
             print("The journal, actions of nine rows:")
             for at_once, actions in ((1, 500), (16, given.actions), (200, given.actions), (2000, given.actions)):
-                asyncio.run(lives(place, actions=actions, at_once=at_once, eager=False))
-            asyncio.run(lives(place, actions=given.actions, at_once=200, eager=True))
+                asyncio.run(lives(on_sqlite(place), actions=actions, at_once=at_once, eager=False))
+            asyncio.run(lives(on_sqlite(place), actions=given.actions, at_once=200, eager=True))
         if wanted("layouts"):
             print("Layouts, groups of 200 actions:")
             compare_layouts(place, given.actions)
@@ -475,7 +538,12 @@ def main() -> None:
             asyncio.run(compare_threads(place))
         if given.history and wanted("history"):
             print(f"A history of {given.history} actions:")
-            asyncio.run(questions(place, given.history))
+            asyncio.run(questions(on_sqlite(place), given.history))
+        if wanted("postgres"):
+            with PostgresServer.start(durable=True) as server:
+                beside_postgres(place / "beside", server, given.actions, given.history)
+            print("P2's fan-out, 2,000 actions in processes of their own:")
+            fan_out(place, 3, 2000)
 
 
 if __name__ == "__main__":
