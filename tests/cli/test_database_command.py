@@ -15,7 +15,6 @@ from volant.testing.postgres_server import PostgresServer
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
-    folder.mkdir()
     monkeypatch.setenv("VOLANT_HOME", str(folder))
     monkeypatch.chdir(tmp_path)
     return folder

@@ -68,7 +68,7 @@ class TestReport:
         assert found["engine"]["verdict"] == "warning"
 
     def test_a_database_that_cannot_be_used_is_a_problem(self, terminal: Terminal) -> None:
-        code, found, _verdict = report(terminal, VOLANT_DATABASE="postgresql://me:hunter2@host/name")
+        code, found, _verdict = report(terminal, VOLANT_DATABASE="mysql://me:hunter2@host/name")
         assert code == 1
         assert found["settings"]["verdict"] == "problem"
         assert "hunter2" not in json.dumps(found)

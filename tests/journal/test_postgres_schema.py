@@ -185,7 +185,15 @@ INDEXES = {
     "give_back": ["runs_run_key", "leases_pkey"],
     "orphaned": ["runs_by_phase", "leases_pkey"],
 }
-SMALL_SORTS = {"attempts", "orphaned", "runs_by_phases", "actions_by_phases", "actions_by_parent", "take_unowned"}
+SMALL_SORTS = {
+    "attempts",
+    "orphaned",
+    "runs_by_label",
+    "runs_by_phases",
+    "actions_by_phases",
+    "actions_by_parent",
+    "take_unowned",
+}
 """They sort what is live, the attempts of one action, or a slice for each phase."""
 WITHOUT_A_SEARCH = {
     "mark_group",

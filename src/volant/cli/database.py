@@ -10,6 +10,7 @@ from volant.cli.failing import EXIT_FAILED
 from volant.cli.get.options import output_option
 from volant.cli.showing import print_json
 from volant.client.driving import drive
+from volant.kit.homes import prepare_home
 from volant.kit.quantities import format_bytes
 from volant.wiring.maintaining import maintenance_of
 from volant.wiring.stores import journal_place
@@ -33,6 +34,7 @@ def upgrade(output: str) -> None:
     """
     settings = program.settings()
     maintenance = maintenance_of(settings)
+    prepare_home(settings.home)
     done = drive(maintenance.upgrade, name="volant db upgrade")
     if output == "json":
         print_json({"database": journal_place(settings), "before": done.before, "after": done.after})

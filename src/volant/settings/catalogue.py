@@ -175,7 +175,7 @@ _ALL = (
     Setting(
         name="database",
         form=DATABASE,
-        help="Where the journal is kept: a SQLite file.",
+        help="Where the journal is kept: a SQLite file, or a Postgres database that several homes may share.",
         default=_always(None),
         default_text="SQLite in the home",
         example='database = "sqlite:////srv/volant/journal.db"',

@@ -101,7 +101,7 @@ class PostgresMaintenance:
 async def _described(connection: Connection, schema: str) -> dict[str, str]:
     described: dict[str, str] = {}
     for kind, statement in (("column", _COLUMNS), ("index", _INDEXES)):
-        cursor = await connection.execute(statement, (schema,))
+        cursor = await connection.execute(statement.encode(), (schema,))
         rows = await cursor.fetchall()
         described |= {f"{kind} {name}": str(text).replace(_WANTED, "volant") for name, text in rows}
     return described

@@ -1,4 +1,7 @@
 -- What readers ask. Lists are read in slices, by key, so that no answer is large.
+--
+-- A list along an index names all its columns, in conditions on rows and in the order, though most of them are equal:
+-- so no other index gives the order, and the planner cannot believe that walking through another one soon finds enough.
 
 -- name: run_number
 SELECT number FROM volant.runs WHERE run = %(run)s
@@ -16,16 +19,18 @@ ORDER BY created_at DESC, run DESC LIMIT %(limit)s
 
 -- name: runs_by_task
 SELECT run, task, phase, created_at, ended_at, owner, token, body FROM volant.runs
-WHERE task = %(task)s AND (created_at, run) < (%(created_at)s, %(run)s) AND created_at >= %(since)s
-ORDER BY created_at DESC, run DESC LIMIT %(limit)s
+WHERE (task, created_at, run) < (%(task)s, %(created_at)s, %(run)s)
+    AND (task, created_at, run) >= (%(task)s, %(since)s, '')
+ORDER BY task DESC, created_at DESC, run DESC LIMIT %(limit)s
 
 -- name: runs_by_phases
 -- Each phase along its own part of the index, then the newest of all.
 SELECT r.run, r.task, r.phase, r.created_at, r.ended_at, r.owner, r.token, r.body
 FROM unnest(%(phases)s::smallint[]) AS p (phase) CROSS JOIN LATERAL (
     SELECT * FROM volant.runs AS r
-    WHERE r.phase = p.phase AND (r.created_at, r.run) < (%(created_at)s, %(run)s) AND r.created_at >= %(since)s
-    ORDER BY r.created_at DESC, r.run DESC LIMIT %(limit)s
+    WHERE (r.phase, r.created_at, r.run) < (p.phase, %(created_at)s, %(run)s)
+        AND (r.phase, r.created_at, r.run) >= (p.phase, %(since)s, '')
+    ORDER BY r.phase DESC, r.created_at DESC, r.run DESC LIMIT %(limit)s
 ) AS r
 ORDER BY r.created_at DESC, r.run DESC LIMIT %(limit)s
 
@@ -33,9 +38,9 @@ ORDER BY r.created_at DESC, r.run DESC LIMIT %(limit)s
 SELECT r.run, r.task, r.phase, r.created_at, r.ended_at, r.owner, r.token, r.body
 FROM (
     SELECT * FROM volant.run_labels AS l
-    WHERE l.key = %(key)s AND l.value = %(value)s
-        AND (l.created_at, l.run) < (%(created_at)s, %(run)s) AND l.created_at >= %(since)s
-    ORDER BY l.created_at DESC, l.run DESC LIMIT %(limit)s
+    WHERE (l.key, l.value, l.created_at, l.run) < (%(key)s, %(value)s, %(created_at)s, %(run)s)
+        AND (l.key, l.value, l.created_at, l.run) >= (%(key)s, %(value)s, %(since)s, '')
+    ORDER BY l.key DESC, l.value DESC, l.created_at DESC, l.run DESC LIMIT %(limit)s
 ) AS l JOIN volant.runs AS r ON r.number = l.run_number
 ORDER BY l.created_at DESC, l.run DESC
 
@@ -68,7 +73,9 @@ FROM volant.actions WHERE key > %(after)s AND key < %(end)s ORDER BY key LIMIT %
 SELECT a.key, a.action, a.parent, a.task, a.phase, a.created_at, a.ended_at, a.outcome_seq, a.body
 FROM unnest(%(phases)s::smallint[]) AS p (phase) CROSS JOIN LATERAL (
     SELECT * FROM volant.actions AS a
-    WHERE a.run_number = %(run_number)s AND a.phase = p.phase AND a.key > %(after)s ORDER BY a.key LIMIT %(limit)s
+    WHERE (a.run_number, a.phase, a.key) > (%(run_number)s, p.phase, %(after)s)
+        AND (a.run_number, a.phase, a.key) < (%(run_number)s, p.phase, %(end)s)
+    ORDER BY a.run_number, a.phase, a.key LIMIT %(limit)s
 ) AS a
 ORDER BY a.key LIMIT %(limit)s
 
@@ -76,8 +83,9 @@ ORDER BY a.key LIMIT %(limit)s
 SELECT a.key, a.action, a.parent, a.task, a.phase, a.created_at, a.ended_at, a.outcome_seq, a.body
 FROM unnest(%(phases)s::smallint[]) AS p (phase) CROSS JOIN LATERAL (
     SELECT * FROM volant.actions AS a
-    WHERE a.run_number = %(run_number)s AND a.parent = %(parent)s AND a.phase = p.phase AND a.key > %(after)s
-    ORDER BY a.key LIMIT %(limit)s
+    WHERE (a.run_number, a.parent, a.phase, a.key) > (%(run_number)s, %(parent)s, p.phase, %(after)s)
+        AND (a.run_number, a.parent, a.phase, a.key) < (%(run_number)s, %(parent)s, p.phase, %(end)s)
+    ORDER BY a.run_number, a.parent, a.phase, a.key LIMIT %(limit)s
 ) AS a
 ORDER BY a.key LIMIT %(limit)s
 
