@@ -18,6 +18,7 @@ class Wire:
         self._parts = found
         self._cut_at = cut_at
         self._delivered = delivered
+        self._words: bytes | None = None
         self.sent = 0
         self.was_cut = False
         self.keeps_servers_side = False
@@ -37,9 +38,9 @@ class Wire:
             writer.close()
         await asyncio.gather(*self._tasks)
 
-    def cut_next(self, *, delivered: bool) -> None:
-        """Make the next piece the last."""
-        self._cut_at, self._delivered = self.sent + 1, delivered
+    def cut_at_words(self, words: bytes, *, delivered: bool) -> None:
+        """Make the next piece that has these words the last."""
+        self._words, self._delivered = words, delivered
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -52,7 +53,7 @@ class Wire:
         try:
             while piece := await reader.read(1 << 16):
                 self.sent += 1
-                is_last = self.sent == self._cut_at
+                is_last = self.sent == self._cut_at or (self._words is not None and self._words in piece)
                 if is_last and self._delivered:
                     # Before the server can answer: what it says is for nobody.
                     back.cancel()
@@ -61,7 +62,7 @@ class Wire:
                     if not self.keeps_servers_side:
                         await above_reader.read(1)
                 if is_last:
-                    self.was_cut = True
+                    self.was_cut, self._words = True, None
                     break
                 above.write(piece)
         except OSError:
