@@ -44,6 +44,8 @@ def test_a_new_project_runs_and_passes_its_own_tests(newcomer: Person) -> None:
     )
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert "2 passed" in tested.stdout
+    # Tests have a home of their own.
+    assert newcomer.types("get", "runs").stdout.count("my_1st_pipeline.main") == 1
 
 
 class TestFolders:

@@ -178,3 +178,12 @@ def test_an_engine_stays_for_a_run_that_nobody_watches_and_then_leaves(new_user:
     user.volant("run", str(path), "main", "--mark", str(mark), "--seconds", "2", "--detach", "--name", "far")
     until(lambda: not user.processes())
     assert json.loads(user.volant("get", "run", "far", "-o", "json").stdout)["phase"] == "SUCCEEDED"
+
+
+def test_an_engine_that_has_left_leaves_no_sign_of_its_life(new_user: Callable[..., User]) -> None:
+    user = new_user()
+    the_next_engine_works(user)
+    assert len(list((user.home / "lives").iterdir())) == 1
+    user.volant("engine", "stop")
+    until(lambda: not user.processes())
+    assert list((user.home / "lives").iterdir()) == []

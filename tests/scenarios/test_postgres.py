@@ -73,12 +73,17 @@ def test_a_dead_engines_run_is_resumed_by_another_once_its_lease_has_run_out(
     refused = other.volant("resume", "taken", ok=False)
     assert refused.returncode == 1
     assert "belongs to engine" in refused.stderr
+    # What another engine executes was not interrupted.
+    everything = other.volant("resume", "--all")
+    assert everything.stdout == ""
+    assert "was interrupted" in everything.stderr
     status = json.loads(one.volant("engine", "status", "-o", "json").stdout)
     client.kill()
     client.communicate()
     os.kill(status["pid"], signal.SIGKILL)
     assert "hint: if that engine is dead" in other.volant("resume", "taken", ok=False).stderr
     server.execute("UPDATE volant.leases SET until = now()", url.rpartition("/")[2])
+    assert "the same blobs" in stranger.volant("resume", "--all", ok=False).stderr
     assert "the same blobs" in stranger.volant("resume", "taken", ok=False).stderr
     Path(f"{log}.go").touch()
     resumed = other.volant("resume", "taken", "-o", "json")

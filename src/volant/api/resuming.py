@@ -1,19 +1,13 @@
 """`volant.resume`: going on with a run whose engine died."""
 
-from functools import partial
 from typing import Any
 
 from volant.api.program import Program, program
 from volant.api.runs import Run
 from volant.client.driving import drive
 from volant.client.watching import resume_run
-from volant.model.control_protocol import GetRun, ListRuns, RunDetails, RunList
-from volant.model.phases import ActionPhase
+from volant.model.control_protocol import ListInterrupted, RunList
 from volant.model.records import RunRecord
-
-_UNFINISHED = tuple(phase for phase in ActionPhase if not phase.is_final)
-_MOST = 10_000
-"""Runs of a home that can be resumed at once."""
 
 
 class ResumeFunction:
@@ -76,17 +70,8 @@ Raises:
 """
 
 
-async def interrupted_runs(program: Program) -> list[RunRecord]:
+async def interrupted_runs(program: Program) -> tuple[RunRecord, ...]:
     """Runs that have not ended and that no engine executes, oldest first."""
-    found: list[RunRecord] = []
     async with program.client().connection() as connection:
-        page = await connection.ask(lambda number: ListRuns(request=number, phases=_UNFINISHED, limit=_MOST), RunList)
-        for run in reversed(page.runs):
-            details = await connection.ask(partial(_get_run, run.run), RunDetails)
-            if not details.live and not details.run.phase.is_final:
-                found.append(details.run)
-    return found
-
-
-def _get_run(name: str, number: int) -> GetRun:
-    return GetRun(request=number, run=name)
+        page = await connection.ask(lambda number: ListInterrupted(request=number), RunList)
+    return page.runs

@@ -6,7 +6,7 @@ from volant.api.runs import Run
 from volant.cli.commands import Command
 from volant.cli.failing import EXIT_INTERRUPTED
 from volant.cli.get.options import output_option
-from volant.cli.recorded import show_end
+from volant.cli.results import Form, show_end
 
 
 @click.command("attach", cls=Command)
@@ -20,4 +20,4 @@ def command(name: str, output: str) -> int:
     except KeyboardInterrupt:
         click.echo(f"left run {run.name}, which goes on; volant abort {run.name} ends it", err=True)
         return EXIT_INTERRUPTED
-    return show_end(run, as_data=output == "json")
+    return show_end(run, Form(output))

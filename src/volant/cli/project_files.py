@@ -69,9 +69,9 @@ if __name__ == "__main__":
 '''
 
 _TEST = '''\
-"""Tasks are functions: call one as it is, or run it with everything around it."""
+"""Tasks are functions: call one as it is, or run it with everything around it, in a home of the tests' own."""
 
-import volant
+from volant.testing import RunTask
 
 from $package.pipeline import main, rank
 
@@ -80,9 +80,10 @@ def test_the_most_frequent_word_comes_first() -> None:
     assert list(rank({"a": 1, "b": 2})) == ["b", "a"]
 
 
-def test_every_word_is_counted() -> None:
-    run = volant.with_runcontext(mode="inline").run(main, text="a b a")
-    assert run.outputs()[0] == {"a": 2, "b": 1}
+def test_every_word_is_counted(run_task: RunTask) -> None:
+    run = run_task(main, text="a b a")
+    assert run.result() == {"a": 2, "b": 1}
+    assert len(run.actions) == 4
 '''
 
 _README = """\

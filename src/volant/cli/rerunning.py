@@ -8,7 +8,7 @@ from volant.api.program import program
 from volant.api.runs import Run
 from volant.cli.commands import Command
 from volant.cli.get.options import label_pairs, output_option
-from volant.cli.recorded import show_end
+from volant.cli.results import Form, show_end
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import print_json
 from volant.client.driving import drive
@@ -49,7 +49,7 @@ def command(
             click.echo(f"volant attach {again.name} watches it", err=True)
         return 0
     again.wait()
-    return show_end(again, as_data=output == "json")
+    return show_end(again, Form(output))
 
 
 async def _submit(name: str, changes: Changes) -> Run[Any]:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, assert_never, cast
 
 from volant.api.runs import Run
-from volant.cli.failing import say_error, say_hint
+from volant.cli.failing import say_error
 from volant.cli.jsons import as_json, fields_of
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import print_out, show_failure
-from volant.model.errors import NotSupportedError
+from volant.model.errors import BlobError, NotSupportedError, ValueCodecError
 from volant.model.phases import ActionPhase
 from volant.settings.terminal import wants_colour
 
@@ -38,7 +38,10 @@ class Form(enum.StrEnum):
 
 
 def show_end(run: Run[Any], form: Form) -> int:
-    """A run that has ended: its result, or on standard error why there is none; the exit code."""
+    """A run that has ended: its result, or on standard error why there is none; the exit code.
+
+    Where the module of its task cannot be imported, the result is read without it.
+    """
     if run.record.phase is not ActionPhase.SUCCEEDED:
         if form.is_json:
             print_out(as_json(run_as_json(run.record), compact=form is Form.JSON_RAW))
@@ -54,10 +57,13 @@ def show_end(run: Run[Any], form: Form) -> int:
                 print_out(as_json(shown, compact=form is Form.JSON_RAW))
             case _:
                 assert_never(form)
-    except NotSupportedError as error:
+    except (NotSupportedError, ValueCodecError) as error:
+        # Whoever submitted the run has its task and never comes here.
+        from volant.cli.recorded import show_structure
+
+        show_structure(run, form, error)
+    except BlobError as error:
         say_error(f"the result is not shown: {error}")
-        if error.hint:
-            say_hint(error.hint)
     return 0
 
 

@@ -5,8 +5,9 @@ import click
 from volant.api.program import program
 from volant.api.resuming import interrupted_runs, resume
 from volant.cli.commands import Command
+from volant.cli.failing import EXIT_FAILED, say_error
 from volant.cli.get.options import output_option
-from volant.cli.recorded import show_end
+from volant.cli.results import Form, show_end
 from volant.client.driving import drive
 from volant.model.errors import VolantError
 
@@ -38,8 +39,8 @@ def _detached(name: str) -> int:
     try:
         run = resume(name, wait=False)
     except VolantError as error:
-        click.echo(f"error: {error}", err=True)
-        return 1
+        say_error(str(error), error.hint)
+        return EXIT_FAILED
     click.echo(run.name)
     click.echo(f"run {run.name} goes on; volant attach {run.name} watches it", err=True)
     return 0
@@ -48,4 +49,4 @@ def _detached(name: str) -> int:
 def _to_end(name: str, output: str) -> int:
     run = resume(name, wait=False)
     run.wait()
-    return show_end(run, as_data=output == "json")
+    return show_end(run, Form(output))

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pprint
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,6 @@ from volant.settings.tree import Mode
 _WIDTH = 100
 _LAST_LINES = 20
 _TAIL_BYTES = 16_384
-
-
-def print_result(value: object) -> None:
-    """What a task returned: text as it is, nothing for None, all else as Python writes it."""
-    if value is None:
-        return
-    click.echo(value if isinstance(value, str) else pprint.pformat(value, width=_WIDTH, sort_dicts=False))
 
 
 def print_out(text: str) -> None:

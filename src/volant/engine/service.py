@@ -32,6 +32,7 @@ from volant.model.control_protocol import (
     GetStatus,
     Hello,
     ListActions,
+    ListInterrupted,
     ListRuns,
     ListSummaries,
     ListTasks,
@@ -40,6 +41,7 @@ from volant.model.control_protocol import (
     ResumeRun,
     RunAccepted,
     RunEvents,
+    RunList,
     StopEngine,
     SubmitRun,
     ToInline,
@@ -68,6 +70,7 @@ Request = (
     | DeleteRun
     | GetRun
     | ListRuns
+    | ListInterrupted
     | ListActions
     | ListSummaries
     | GetAction
@@ -225,8 +228,12 @@ class Service:
         if self._has_told_interrupted:
             return ()
         self._has_told_interrupted = True
-        orphaned = await self.parts.leases.reap()
-        return tuple(run for run in orphaned if run not in self.parts.engine.runs)
+        return tuple(record.run for record in await self.interrupted())
+
+    async def interrupted(self) -> list[RunRecord]:
+        """Runs that have not ended and that no engine executes, oldest first."""
+        orphaned = [run for run in await self.parts.leases.reap() if run not in self.parts.engine.runs]
+        return sorted([await self.lookups.run(run) for run in orphaned], key=lambda record: record.created_at)
 
 
 class Client(asyncio.Protocol):
@@ -407,6 +414,8 @@ class Client(asyncio.Protocol):
                 return await self._service.lookups.details(request, name)
             case ListRuns():
                 return await self._service.lookups.runs(message)
+            case ListInterrupted(request=request):
+                return RunList(request=request, runs=tuple(await self._service.interrupted()))
             case ListActions():
                 return await self._service.lookups.actions(message)
             case GetAction():

@@ -166,6 +166,12 @@ class ListRuns(msgspec.Struct, frozen=True, kw_only=True, tag="list runs"):
     limit: int = 100
 
 
+class ListInterrupted(msgspec.Struct, frozen=True, kw_only=True, tag="list interrupted"):
+    """Runs that no engine executes, oldest first. Answered by `RunList`."""
+
+    request: int
+
+
 class RunList(msgspec.Struct, frozen=True, kw_only=True, tag="run list"):
     request: int
     runs: tuple[RunRecord, ...]
@@ -383,6 +389,7 @@ ClientToEngine = (
     | AbortRun
     | GetRun
     | ListRuns
+    | ListInterrupted
     | ListActions
     | GetAction
     | ListSummaries

@@ -148,6 +148,7 @@ async def _serve(
         stack.push_async_callback(_cancelled, keeping)
         lifelines = Lifelines(home / "lives")
         lifelines.sweep()
+        stack.callback(lifelines.sweep)
         local = LocalLauncher(events=engine, zygote_logs=home / "zygotes", lifeline=lifelines.of(name))
         stack.push_async_callback(local.close)
         stack.push_async_callback(engine.close)
