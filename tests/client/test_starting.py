@@ -191,3 +191,15 @@ class TestHomes:
         monkeypatch.setattr("volant.kit.homes.os.getuid", lambda: 12345)
         with pytest.raises(HomeError, match="belongs to user"):
             prepare_home(home)
+
+
+def test_a_folder_of_other_things_is_no_home_and_keeps_its_mode(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir(mode=0o755)
+    project.chmod(0o755)
+    (project / "pipeline.py").touch()
+    with pytest.raises(EngineError, match=r"has other files in it \(pipeline.py, ...\).*\(mode 755\)") as caught:
+        ensure_engine(project, {})
+    assert caught.value.hint == "choose another with VOLANT_HOME"
+    assert project.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in project.iterdir()] == ["pipeline.py"]

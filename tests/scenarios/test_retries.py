@@ -174,3 +174,22 @@ def test_a_failed_run_shows_the_user_s_error_and_ends_with_one(user: User) -> No
     assert "ZeroDivisionError" in done.stderr
     assert "return a / b" in done.stderr
     assert json.loads(user.volant("get", "run", "broken", "-o", "json").stdout)["phase"] == "FAILED"
+
+
+def test_an_environment_that_is_too_large_fails_at_once_and_says_so(user: User) -> None:
+    user.write(
+        "large.py",
+        """
+        import volant
+        env = volant.TaskEnvironment(name="large", env_vars={"LARGE": "x" * 3_000_000})
+
+        @env.task(retries=3)
+        def main() -> int:
+            return 1
+        """,
+    )
+    done = user.volant("run", "large.py", "main", "--name", "large", ok=False)
+    assert done.returncode == 1
+    assert "its environment variables" in done.stderr
+    shown = user.volant("get", "run", "large", "-o", "json").stdout
+    assert json.loads(shown)["actions"][0]["attempts"] == 1

@@ -1,5 +1,7 @@
 """What it means that an attempt's process ended without an outcome."""
 
+import errno
+
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
 
@@ -46,3 +48,19 @@ def failure_of(ended: Exit) -> Failure:
         exit_code=ended.code,
         message=f"the process ended with exit code {ended.code} before the task returned",
     )
+
+
+def failure_to_start(error: int | None, code: str, text: str) -> Failure:
+    """What it means that the system refused to start an attempt, by the number of its error.
+
+    Mostly it is short of something, and later it may not be. What is too large for it stays so.
+    """
+    if error == errno.E2BIG:
+        return Failure(
+            kind=FailureKind.USER,
+            code="EnvironmentTooLarge",
+            message="the attempt cannot be started: its environment variables (env_vars, and those of whoever "
+            f"submitted the run) are larger than the system allows: {text}",
+            retryable=False,
+        )
+    return Failure(kind=FailureKind.LOST, code=code, message=f"the attempt cannot be started: {text}")

@@ -26,6 +26,7 @@ from volant.decide.commands import (
     WakeAt,
     Withdraw,
 )
+from volant.decide.exits import failure_to_start
 from volant.decide.live import LiveAction, LiveAttempt, Stage
 from volant.decide.placement import Admission, Capacity, Placement, Request
 from volant.decide.run_machine import RunMachine
@@ -40,7 +41,7 @@ from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
 from volant.model.errors import EngineGoneError
 from volant.model.exits import Exit
-from volant.model.failures import Failure, FailureKind
+from volant.model.failures import Failure
 from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.records import RunRecord, SpecRecord
@@ -522,9 +523,7 @@ class Engine:
             live.launcher.start(self._order(live, found, found.attempt.number, key))
         except OSError as error:
             log.error("attempt %d of action %s of run %s was not started: %s", key, action, live.run, error)
-            failure = Failure(
-                kind=FailureKind.LOST, code=type(error).__name__, message=f"the attempt cannot be started: {error}"
-            )
+            failure = failure_to_start(error.errno, type(error).__name__, str(error))
             self._loop.call_soon(self._not_started, key, failure)
 
     def _not_started(self, key: AttemptKey, failure: Failure) -> None:

@@ -16,6 +16,7 @@ _SOCKET_PATH_BYTES = 100
 """The kernel's limit is 108 on Linux, 104 on macOS, with the closing zero."""
 
 _SHORT_FOLDER = "/tmp"
+_SIGNS_OF_A_HOME = frozenset({"engine.lock", "config.toml", "journal.db"})
 
 
 class HomeError(OSError):
@@ -70,14 +71,32 @@ def prepare_home(home: Path) -> None:
     """Create the home, and the folder of its socket, for this user alone.
 
     Raises:
-        HomeError: one of the folders belongs to another user, or is not a folder.
+        HomeError: one of the folders belongs to another user, or is not a folder; or the home is a folder with
+            something else in it that others may use, and would not any more.
         OSError: it cannot be created.
     """
     home.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_other_folders(home)
     _make_private(home)
     folder = socket_path(home).parent
     if folder != home:
         _make_private(folder)
+
+
+def _refuse_other_folders(home: Path) -> None:
+    """Making a folder private is nothing to do in passing to one that is somebody's project."""
+    try:
+        mode = stat.S_IMODE(home.stat().st_mode)
+        names = {entry.name for entry in home.iterdir()}
+    except OSError:
+        # There is none, or no folder: said by who makes it.
+        return
+    if mode & 0o077 and names and names.isdisjoint(_SIGNS_OF_A_HOME):
+        msg = (
+            f"{home} has other files in it ({min(names)}, ...) and may be used by other users (mode {mode:o}), "
+            "while a home is private"
+        )
+        raise HomeError(msg)
 
 
 def _make_private(folder: Path) -> None:

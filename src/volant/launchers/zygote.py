@@ -16,7 +16,7 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from volant.decide.exits import failure_of
+from volant.decide.exits import failure_of, failure_to_start
 from volant.kit.framing import FrameError
 from volant.kit.processes import kill_tree
 from volant.launchers.framed_socket import FramedSocket
@@ -234,7 +234,7 @@ class Zygote:
             try:
                 self._fork(order)
             except OSError as error:
-                self._refuse(order.key, _no_room(error))
+                self._refuse(order.key, failure_to_start(error.errno, type(error).__name__, str(error)))
                 continue
             if warning is not None:
                 self._events.zygote_warned(order.key, warning)
@@ -381,10 +381,6 @@ def _start(order: AttemptOrder, theirs: socket.socket, log: Path, lifeline: Life
 
 def _status(ended: Exit) -> str:
     return f"exit code {ended.code}" if ended.signal is None else signal.Signals(ended.signal).name
-
-
-def _no_room(error: OSError) -> Failure:
-    return Failure(kind=FailureKind.LOST, code=type(error).__name__, message=f"the attempt cannot be started: {error}")
 
 
 def _existing(folder: str) -> str | None:
