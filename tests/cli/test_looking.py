@@ -345,6 +345,7 @@ class TestLive:
         done = past.types("--home", str(home), "get", "workers")
         assert (done.returncode, done.stdout) == (0, "")
         assert "nothing works for" in done.stderr
+        assert not home.exists()
 
 
 class TestEnvironments:

@@ -11,7 +11,7 @@ from volant.client.starting import EngineStart, ensure_engine
 from volant.model.errors import VolantError
 from volant.settings.loading import engine_environ, load_settings
 
-_NEEDS_NONE = ("get", "settings")
+_NEEDS_NONE = frozenset({("get", "settings"), ("get", "workers")})
 _HELP = frozenset({"--help", "-h"})
 
 
@@ -20,7 +20,7 @@ def start_engine_early(arguments: Sequence[str]) -> EngineStart | None:
     home, rest = _split_home(arguments)
     if not rest or rest[0] not in NEED_AN_ENGINE or len(rest) < 2 or _HELP.intersection(rest):
         return None
-    if tuple(rest[:2]) == _NEEDS_NONE:
+    if tuple(rest[:2]) in _NEEDS_NONE:
         return None
     try:
         settings = load_settings(flags={"home": home})
