@@ -3,8 +3,11 @@
 import builtins
 import copy
 import inspect
+import json
 import pickle
 import traceback
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -329,6 +332,34 @@ def test_frames_of_given_folders_are_left_out() -> None:
     printed = "".join(traceback.format_exception(decode_exception(short)))
     assert "type_adapter.py" not in printed
     assert "test_failures.py" in printed
+
+
+def test_what_the_standard_library_does_between_left_out_frames_is_left_out_with_them(tmp_path: Path) -> None:
+    ours = tmp_path / "ours" / "loop.py"
+    ours.parent.mkdir()
+    source = """
+import asyncio
+
+def outer(inner):
+    async def within():
+        inner()
+        raise RuntimeError("ours")
+    asyncio.run(within())
+"""
+    namespace: dict[str, Any] = {}
+    exec(compile(source, str(ours), "exec"), namespace)
+
+    def shown(inner: Callable[[], object]) -> str:
+        try:
+            namespace["outer"](inner)
+        except (RuntimeError, json.JSONDecodeError) as exc:
+            return encode_exception(exc, skip_frames_of=(str(ours.parent),)).traceback
+        raise AssertionError
+
+    by_us, by_the_user = shown(lambda: None), shown(lambda: json.loads("nonsense"))
+    assert "test_failures.py" in by_us
+    assert "decoder.py" in by_the_user
+    assert "asyncio" not in by_us + by_the_user
 
 
 def test_received_exceptions_can_be_copied_and_pickled() -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from itertools import compress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,8 +17,9 @@ from volant.bundle.loading import load_file_as_module
 from volant.cli.failing import WrongCommandLine
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import CallError, VolantError
+from volant.values.failing.formatting import kept
 
-_OWN = os.path.join(PACKAGE_ROOT, "volant", "")
+_OWN = os.path.join(PACKAGE_ROOT, "volant")
 
 
 class FileFailed(CallError):
@@ -142,7 +144,8 @@ def user_traceback(error: BaseException) -> str:
 
 def _leave_out_ours(shown: traceback.TracebackException) -> bool:
     """Whether anything of the user's is left."""
-    shown.stack[:] = [frame for frame in shown.stack if not frame.filename.startswith((_OWN, "<frozen importlib"))]
+    frames = [frame for frame in shown.stack if not frame.filename.startswith("<frozen importlib")]
+    shown.stack[:] = compress(frames, kept([frame.filename for frame in frames], [_OWN]))
     return bool(shown.stack)
 
 

@@ -3,6 +3,7 @@
 import os
 import traceback
 from collections.abc import Sequence
+from itertools import compress, groupby
 
 from volant.values.failing.introspection import type_place
 from volant.values.failing.parts import TRACEBACK
@@ -10,11 +11,33 @@ from volant.values.failing.text import clip, message_of, shown
 
 MAX_TRACEBACK = 256 * 1024
 """Characters of a formatted traceback that are kept."""
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_INSTALLED = ("site-packages", "dist-packages")
 
 
 def within(filename: str, folders: Sequence[str]) -> bool:
     """Whether a file lies in one of the folders or below it."""
     return any(filename.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def kept(filenames: Sequence[str], folders: Sequence[str]) -> list[bool]:
+    """Which frames of a traceback, outermost first, to show so that those of some folders are left out.
+
+    What the standard library does between two of those (an event loop that was started there) goes with them.
+    """
+    kinds = ["left out" if within(name, folders) else _kind(name) for name in filenames]
+    stretches = [(kind, len(list(frames))) for kind, frames in groupby(kinds)]
+    shown_frames: list[bool] = []
+    for at, (kind, length) in enumerate(stretches):
+        around = [stretches[i][0] for i in (at - 1, at + 1) if 0 <= i < len(stretches)]
+        is_inside = kind == "library" and around == ["left out", "left out"]
+        shown_frames += [kind != "left out" and not is_inside] * length
+    return shown_frames
+
+
+def _kind(filename: str) -> str:
+    is_library = filename.startswith(_LIBRARY) or filename.startswith("<frozen ")
+    return "library" if is_library and not any(name in filename for name in _INSTALLED) else "other"
 
 
 def traceback_of(exc: BaseException, *, skip_frames_of: Sequence[str] = ()) -> str:
@@ -26,7 +49,8 @@ def traceback_of(exc: BaseException, *, skip_frames_of: Sequence[str] = ()) -> s
         return "".join(report.format())
 
     def frames_alone() -> str:
-        frames = [f for f in traceback.extract_tb(TRACEBACK.__get__(exc)) if not within(f.filename, skip_frames_of)]
+        found = traceback.extract_tb(TRACEBACK.__get__(exc))
+        frames = list(compress(found, kept([frame.filename for frame in found], skip_frames_of)))
         return "Traceback (most recent call last):\n" + "".join(traceback.format_list(frames)) if frames else ""
 
     # `traceback` asks the exception for notes and more, so a hostile one makes it fail: then less has to do.
@@ -41,7 +65,7 @@ def _leave_out(report: traceback.TracebackException, folders: Sequence[str]) -> 
         if id(one) in seen:
             continue
         seen.add(id(one))
-        one.stack[:] = [frame for frame in one.stack if not within(frame.filename, folders)]
+        one.stack[:] = compress(list(one.stack), kept([frame.filename for frame in one.stack], folders))
         pending.extend(other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other)
 
 

@@ -8,13 +8,13 @@ else of the exception is touched.
 
 import ast
 from collections.abc import Sequence
-from itertools import islice
+from itertools import compress, islice
 from types import CodeType, TracebackType
 from typing import Any
 
 import msgspec
 
-from volant.values.failing.formatting import within
+from volant.values.failing.formatting import kept
 from volant.values.failing.introspection import is_a
 from volant.values.failing.text import encodable
 
@@ -42,9 +42,9 @@ def frames_of(tb: TracebackType | None, *, skip_frames_of: Sequence[str] = ()) -
     """The frames of a traceback, outermost first, without those whose file lies in one of the folders."""
     entries: list[TracebackType] = []
     while tb is not None:
-        if not within(tb.tb_frame.f_code.co_filename, skip_frames_of):
-            entries.append(tb)
+        entries.append(tb)
         tb = tb.tb_next
+    entries = list(compress(entries, kept([entry.tb_frame.f_code.co_filename for entry in entries], skip_frames_of)))
     if len(entries) > 2 * MAX_FRAMES:
         entries = entries[:MAX_FRAMES] + entries[-MAX_FRAMES:]
     return [_described(entry) for entry in entries]
