@@ -271,6 +271,14 @@ class TestFrames:
         assert sum(sizes) <= 16
         assert [size > 0 for size in sizes] == [count > 0 for count in counts]
 
+    @given(st.lists(st.integers(0, 40), min_size=4, max_size=4).filter(any))
+    def test_the_bar_of_what_is_over_is_full(self, counts: list[int]) -> None:
+        assert sum(shares(counts, sum(counts), 16)) == 16
+
+    def test_where_there_is_little_room_the_task_gives_way_to_the_counts(self) -> None:
+        counts = self.frame(fan_out(2_000, 1_500, failed=7), width=68)[0]
+        assert counts.endswith("7 failed  1 running")
+
     def test_a_frame_costs_the_same_however_many_actions_have_ended(self) -> None:
         """Counted in function calls, since time is not to be relied upon."""
         calls: list[int] = []
@@ -377,6 +385,38 @@ class TestDrawing:
 
         self.play(terminal, feed)
         assert [line.split()[0] for line in terminal.shown] == ["leaf:", "▸", "▸", "·"]
+
+    def test_a_terminal_that_cuts_lines_when_it_gets_narrower_keeps_what_stands_above(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XTERM_VERSION", "XTerm(390)")
+        monkeypatch.delenv("TMUX", raising=False)
+        terminal = Terminal(columns=80)
+        size = [80]
+        monkeypatch.setattr(Canvas, "size", property(lambda _self: os.terminal_size((size[0], 24))))
+        terminal.write("what was there before\n")
+
+        def feed(drawing: Drawing) -> None:
+            drawing.accepted(run_record())
+            drawing.changed(fan_out(2_000, 1_500).changes)
+            drawing._tick()
+            terminal.screen.resize(24, 30)
+            size[0] = 30
+            drawing._tick()
+
+        self.play(terminal, feed)
+        assert [line.split()[0] for line in terminal.shown] == ["what", "▸", "▸", "·"]
+
+    def test_a_warning_is_broken_between_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        terminal = Terminal(columns=40)
+        monkeypatch.setattr(Canvas, "size", property(lambda _self: os.terminal_size((40, 24))))
+
+        def feed(drawing: Drawing) -> None:
+            drawing.accepted(run_record())
+            drawing.changed([change(2, ChangeKind.WARNING, message="retries of task 'a.b' are not enforced here")])
+
+        self.play(terminal, feed)
+        assert terminal.shown[:2] == ["warning: retries of task 'a.b' are not", "  enforced here"]
 
     def test_a_stream_that_breaks_does_not_end_the_watching(self) -> None:
         class Broken(Terminal):

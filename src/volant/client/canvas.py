@@ -13,8 +13,10 @@ _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 class Canvas:
     """Draws on *stream*. Every drawing is one write; whatever became of the stream, nothing is raised."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, rewraps: bool = True) -> None:
+        """*rewraps*: whether the terminal breaks lines anew when it gets narrower, instead of cutting them."""
         self._stream = stream
+        self._rewraps = rewraps
         self._widths: list[int] = []
         """Of the lines that are there now."""
         self._is_open = False
@@ -64,7 +66,7 @@ class Canvas:
     def _back(self) -> str:
         """To where the drawing begins, counted in the lines that it takes at the terminal's present width."""
         columns = self.size.columns
-        rows = sum(max(1, -(-width // columns)) for width in self._widths)
+        rows = sum(max(1, -(-width // columns)) if self._rewraps else 1 for width in self._widths)
         return f"\r\x1b[{rows}A" if rows else "\r"
 
     def _write(self, text: str) -> None:

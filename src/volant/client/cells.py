@@ -1,5 +1,6 @@
 """Styled text that fits into so many cells of a terminal. Cheap enough to be made ten times a second."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,10 @@ _CODES = {
     "cyan": "36",
     "grey": "90",
 }
+
+
+_NARROWEST = 20
+"""Cells below which prose is not broken between words."""
 
 
 class Piece(NamedTuple):
@@ -46,6 +51,19 @@ def fitted(line: Line, width: int, *, ellipsis: str = "…") -> list[Piece]:
         kept.append(piece)
         room -= size
     return [*kept, Piece(ellipsis, "dim")] if width > 0 else []
+
+
+def folded(text: str, width: int, *, head: int = 0) -> list[str]:
+    """Prose as lines of at most *width* cells, broken between words; *head* cells of the first one are taken.
+
+    What has no spaces, such as a path, stays in one piece however long it is.
+    """
+    wrapper = textwrap.TextWrapper(
+        max(_NARROWEST, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    first, *more = ("x" * head + text).split("\n")
+    lines = [*wrapper.wrap(first), *(part for line in more for part in wrapper.wrap(line) or [""])]
+    return [lines[0][head:], *lines[1:]] if lines else [""]
 
 
 def padded(line: Line, width: int) -> list[Piece]:

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from volant.client.canvas import Canvas
-from volant.client.cells import Piece, fitted, painted
+from volant.client.cells import Piece, fitted, folded, painted
 from volant.client.frames import Frames
 from volant.client.lines import failure_line
 from volant.client.tally import Tally
 from volant.model.records import Change, ChangeKind, RunRecord
 from volant.model.worker_protocol import Outcome
+from volant.settings.terminal import rewraps_lines
 
 _MOST_FAILURES = 10
 _FIRST = 0.15
@@ -36,7 +37,7 @@ class Drawing:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._on_close = on_close
-        self._canvas = Canvas(stream)
+        self._canvas = Canvas(stream, rewraps=rewraps_lines())
         self._frames = Frames(is_ascii=not self._canvas.can_encode)
         self._now = now
         self._tally = Tally()
@@ -61,7 +62,7 @@ class Drawing:
         for change in changes:
             self._tell_failure(change)
             if change.kind is ChangeKind.WARNING:
-                self._above.append(painted([Piece("warning:", "yellow"), Piece(f" {change.message}")]))
+                self._warn(change.message)
 
     def ended(self, run: RunRecord, outcome: Outcome | None) -> None:
         """Take in how it ended; the last frame shows it."""
@@ -116,6 +117,16 @@ class Drawing:
         self._is_new = False
         self._still = 0
 
+    @property
+    def _width(self) -> int:
+        """Cells of a line that stays."""
+        return max(1, self._canvas.size.columns - 1)
+
+    def _warn(self, message: str) -> None:
+        head = "warning:"
+        first, *more = folded(f" {message}", self._width, head=len(head))
+        self._above += [painted([Piece(head, "yellow"), Piece(first)]), *more]
+
     def _tell_failure(self, change: Change) -> None:
         line = failure_line(change)
         # What fails the run itself is shown when it has ended, with its traceback.
@@ -123,6 +134,8 @@ class Drawing:
             return
         self._failures += 1
         if self._failures <= _MOST_FAILURES:
-            self._above.append(painted(fitted([Piece(line, "red")], max(1, self._canvas.size.columns - 1))))
+            # What is tried again has not failed yet.
+            style = "yellow" if change.kind is ChangeKind.ATTEMPT_ENDED else "red"
+            self._above.append(painted(fitted([Piece(line, style)], self._width)))
         elif self._failures == _MOST_FAILURES + 1:
             self._above.append(painted([Piece("further failures are counted only", "red")]))

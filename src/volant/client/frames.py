@@ -58,6 +58,9 @@ class Frames:
         """All lines; none is longer than the terminal is wide, and there are fewer than it has."""
         width = max(1, columns - 1)
         header = self._header(tally, run, now, with_task=tally.total <= 1 or columns >= _NARROW)
+        if tally.total > 1 and width_of(header) > width:
+            # The first row of the tree names the task, too.
+            header = self._header(tally, run, now, with_task=False)
         drawn: list[Line] = [fitted(header, width, ellipsis=self._ellipsis)]
         if tally.total <= 1:
             return drawn
@@ -160,8 +163,10 @@ def _rank(row: Row) -> int:
 
 
 def shares(counts: Sequence[int], total: int, cells: int) -> list[int]:
-    """Cells of a bar: none for nothing, at least one for something, and never more than there are."""
+    """Cells of a bar: none for nothing, at least one for something, all of them for everything, and never more."""
     sizes = [max(1, count * cells // total) if count else 0 for count in counts]
+    if sum(counts) == total and sum(sizes) < cells:
+        sizes[sizes.index(max(sizes))] += cells - sum(sizes)
     while sum(sizes) > cells:
         sizes[sizes.index(max(sizes))] -= 1
     return sizes

@@ -17,6 +17,22 @@ def wants_drawing(stream: TextIO | None, environ: Mapping[str, str] | None = Non
     return wants_colour(stream, environ) and not environ.get("CI")
 
 
+def rewraps_lines(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the terminal breaks lines anew when it gets narrower, as nearly all do; the others cut them.
+
+    What runs in it says so: xterm and GNU screen name themselves, unless tmux, which does rewrap, is in between.
+    """
+    environ = os.environ if environ is None else environ
+    if environ.get("TMUX"):
+        return True
+    kind = environ.get("TERM", "")
+    return not (environ.get("XTERM_VERSION") or environ.get("STY") or kind in _CUTTING or kind.startswith("rxvt"))
+
+
+_CUTTING = frozenset({"linux", "vt100", "vt220", "xterm-old"})
+"""Values of `TERM`."""
+
+
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
