@@ -44,11 +44,11 @@ PROJECT = {
 
         @env.task
         async def inner(key: str) -> str:
+            print("before it fails")
             return helper(key)
 
         @env.task
         async def fails(key: str = "missing") -> str:
-            print("before it fails")
             return await inner(key)
 
         @env.task

@@ -78,7 +78,8 @@ class TestRun:
         assert any("KeyError: 'missing'" in line for line in lines)
         assert not any("/volant/" in line for line in lines if line.strip().startswith("File"))
         said = next(line for line in lines if line.startswith("error: run "))
-        assert said.endswith("failed: KeyError: 'missing'")
+        # Where it began, not where it came out.
+        assert said.endswith("failed in task hello.inner: KeyError: 'missing'")
         action, log, hint = lines[lines.index(said) + 1 :]
         name = json.loads(person.types("get", "runs", "--limit", "1", "-o", "json").stdout)[0]["run"]
         assert action.startswith("  action ")
@@ -86,7 +87,7 @@ class TestRun:
         assert (
             Path(log.removeprefix("  log ").strip().replace("~", str(Path.home()))).read_text() == "before it fails\n"
         )
-        assert hint == f"hint: volant get run {name} shows what was done"
+        assert hint == f"hint: volant get run {name} shows what was done, volant logs {name} what was written"
 
     def test_a_failure_as_json_has_the_error(self, person: Person) -> None:
         done = person.types("run", "hello.py", "fails", "-o", "json")
@@ -114,18 +115,18 @@ class TestRun:
             (["broken.py"], 1, "error: broken.py cannot be imported: LookupError: at import"),
             (["exits.py"], 1, "error: exits.py cannot be imported: SystemExit: 3"),
             (["hello.py", "main", "--n", "x"], 2, "'x' is not a valid integer"),
-            (["hello.py", "main", "--m", "1"], 2, "No such option '--m'"),
-            (["hello.py", "main", "7"], 2, "unexpected extra argument"),
-            (["hello.py", "needs", "--numbers", "[1]"], 2, "Missing option '--number'"),
+            (["hello.py", "main", "--m", "1"], 2, "there is no option '--m'"),
+            (["hello.py", "main", "7"], 2, "nothing takes '7' hint: parameters are options: --n INTEGER"),
+            (["hello.py", "needs", "--numbers", "[1]"], 2, "--number is missing"),
             (["hello.py", "needs", "--number", "1", "--numbers", "[a]"], 2, "is not JSON for list[int]"),
             (["--env", "NOEQUALS", "one.py"], 2, "--env: found 'NOEQUALS', expected NAME=VALUE"),
             (["--mode", "lokal", "one.py"], 2, "--mode: mode: found 'lokal'"),
             (["--mode", "remote", "one.py"], 1, "no endpoint is set"),
-            (["--max-action-concurrency", "0", "one.py"], 2, "0 is not in the range x>=1"),
+            (["--max-action-concurrency", "0", "one.py"], 2, "found '0', expected a whole number, 1 or more"),
             (["--name", "a/b", "one.py"], 2, "volant run: --name is 'a/b'"),
             (["--detach", "--follow", "one.py"], 2, "a run that is left alone is not followed"),
             (["wrong.py"], 1, "error: wrong.py cannot be imported: Resources: cpu is 'many'"),
-            ([], 2, "Missing argument"),
+            ([], 2, "FILE is missing"),
         ],
     )
     def test_mistakes_are_said_in_words(self, person: Person, arguments: list[str], code: int, wanted: str) -> None:

@@ -165,11 +165,24 @@ class TestRun:
         lines = past.types("get", "run", "script", "--all").stdout.splitlines()
         assert sum("leaf" in line for line in lines) == 20
 
+    def test_without_a_name_it_is_the_newest_run(self, past: Person) -> None:
+        past.types("run", "--name", "newest", "one.py", "single")
+        assert past.types("get", "run").stdout.splitlines()[0].split() == ["run", "newest"]
+        for command in (("logs",), ("get", "logs"), ("get", "io")):
+            done = past.types(*command)
+            assert (done.returncode, done.stderr.splitlines()[0]) == (0, "run newest, the newest one:")
+
+    def test_where_nothing_has_run_there_is_no_newest_run(self, past: Person, tmp_path: Path) -> None:
+        done = past.types("--home", str(tmp_path / "empty"), "get", "run")
+        assert done.returncode == 2
+        assert "no run is named, and" in done.stderr
+        past.types("--home", str(tmp_path / "empty"), "engine", "stop")
+
     def test_a_failure_shows_the_users_frames(self, past: Person) -> None:
         past.types("run", "--name", "failed", "hello.py", "fails")
         done = past.types("get", "run", "failed")
         assert done.returncode == 0
-        assert "error     KeyError: 'missing' in task hello.fails" in done.stdout
+        assert "error     KeyError: 'missing' in task hello.inner" in done.stdout
         frames = [line for line in done.stdout.splitlines() if line.strip().startswith("File")]
         assert frames
         assert all("hello.py" in frame for frame in frames)

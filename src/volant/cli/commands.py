@@ -52,6 +52,17 @@ class Command(click.Command):
 
     context_class = _Context
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; what is too much is said in our words."""
+        takes_more, ctx.allow_extra_args = ctx.allow_extra_args, True
+        rest = super().parse_args(ctx, args)
+        ctx.allow_extra_args = takes_more
+        if rest and not takes_more and not ctx.resilient_parsing:
+            from volant.cli.usages import StrayWords
+
+            raise StrayWords(rest, ctx)
+        return rest
+
 
 class Group(click.Group):
     """A command of commands."""

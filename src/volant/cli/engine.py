@@ -18,6 +18,7 @@ from volant.cli.columns import columns, print_plainly, stdout_console
 from volant.cli.commands import Command, Group
 from volant.cli.failing import EXIT_FAILED
 from volant.cli.showing import duration_of, print_json
+from volant.cli.usages import Count
 from volant.client.connection import Connection
 from volant.client.driving import drive
 from volant.client.starting import reach_engine
@@ -85,7 +86,7 @@ def stop(abort_runs: bool, output: str) -> None:
 
 
 @command.command("log", cls=Command)
-@click.option("--lines", "-n", type=click.IntRange(0), default=100, show_default=True, help="So many of the last ones.")
+@click.option("--lines", "-n", type=Count(0), default=100, show_default=True, help="So many of the last ones.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what it writes from now on, until Ctrl-C.")
 def log(lines: int, follow: bool) -> None:
     """Print what the engine wrote, over all its lives."""

@@ -40,8 +40,13 @@ def say_hint(hint: str) -> None:
 
 def report_error(error: Exception) -> int:
     """Say what went wrong and give the exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say(error.format_message())
+        return EXIT_USAGE
     if isinstance(error, click.UsageError):
-        say_error(error.format_message(), _usage_hint(error))
+        from volant.cli.usages import usage_hint, usage_message
+
+        say_error(usage_message(error), usage_hint(error))
         return EXIT_USAGE
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
@@ -57,13 +62,3 @@ def report_error(error: Exception) -> int:
     traceback.print_exception(error)
     say_error(f"{type(error).__name__}: {error}", "this is a mistake in Volant itself")
     return EXIT_FAILED
-
-
-def _usage_hint(error: click.UsageError) -> str | None:
-    context = error.ctx
-    if context is None:
-        # Click's parser does not say which command it stood in.
-        return "put --help after the command to see what it takes"
-    if not context.help_option_names:
-        return None
-    return f"{context.command_path} {context.help_option_names[-1]} shows what there is"

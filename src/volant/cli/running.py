@@ -13,19 +13,22 @@ from volant.api.running import RunFunction
 from volant.api.runs import Run
 from volant.authoring.task import Task
 from volant.cli.commands import Command, literal
-from volant.cli.failing import EXIT_FAILED, EXIT_USAGE, WrongCommandLine, say, say_error, say_hint
+from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, WrongCommandLine, say, say_error, say_hint
 from volant.cli.finding import FileFailed, choose_task, load_tasks, own_tasks
 from volant.cli.jsons import as_json
 from volant.cli.parameters import given_arguments, options_of, spelt
 from volant.cli.results import Form, show_end
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import print_out
+from volant.cli.usages import Count, StrayWords
 from volant.client.driving import drive
 from volant.model.errors import DefinitionError
 
 if TYPE_CHECKING:
     from volant.cli.docstrings import Documented
 
+_FEW = 3
+"""Parameters that are shown as an example."""
 _HELP_NAMES = ["-h", "--help"]
 _HELP = {"help_option_names": _HELP_NAMES}
 
@@ -41,9 +44,7 @@ _HELP = {"help_option_names": _HELP_NAMES}
 @click.option("--env", "env", multiple=True, metavar="K=V", help="An environment variable of every task; repeatable.")
 @click.option("--label", "label", multiple=True, metavar="K=V", help="A label of the run; repeatable.")
 @click.option("--queue", metavar="QUEUE", help="The queue of tasks that name none.")
-@click.option(
-    "--max-action-concurrency", type=click.IntRange(1), metavar="N", help="So many actions run at once, at most."
-)
+@click.option("--max-action-concurrency", type=Count(1), metavar="N", help="So many actions run at once, at most.")
 @click.option("--interruptible/--no-interruptible", default=None, help="Whether tasks may be preempted.")
 @click.option("--overwrite-cache", is_flag=True, help="Execute what is cached, and cache it anew.")
 @click.option(
@@ -66,6 +67,8 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
     main --month 7. Without a TASK the file's only entrypoint is run, or its only task. The result goes to standard
     output, all else to standard error.
     """
+    if file.startswith("-"):
+        raise click.NoSuchOption(file, ctx=context)
     name = rest[0] if rest and not rest[0].startswith("-") else None
     try:
         tasks = load_tasks(file)
@@ -76,7 +79,10 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
     wants_help = not set(rest).isdisjoint(_HELP_NAMES)
     task = choose_task(file, name, tasks)
     if task is None or (name is None and wants_help and len(own_tasks(tasks)) > 1):
-        return _list_tasks(file, tasks, is_asked=wants_help)
+        code = _list_tasks(file, tasks, is_asked=wants_help)
+        if task is None:
+            return code
+        print_out(f"\nWithout a TASK it is {task.short_name}:\n")
     inner = _task_command(context, task, _texts(task) if wants_help else None)
     title = f"volant run {file} {name}" if name is not None else f"volant run {file}"
     parsed = inner.make_context(title, list(rest if name is None else rest[1:]))
@@ -95,7 +101,11 @@ def _run(task: Task[..., Any], arguments: tuple[tuple[Any, ...], dict[str, Any]]
         program.flags["mode"] = options["mode"]
     program.reporters.is_quiet = bool(options["quiet"])
     program.reporters.followed = program.settings().home if options["follow"] else None
-    run = drive(partial(RunFunction(program, _checked(options)).to_end, task, args, kwargs), name="volant run")
+    try:
+        run = drive(partial(RunFunction(program, _checked(options)).to_end, task, args, kwargs), name="volant run")
+    except KeyboardInterrupt:
+        # What became of the run was shown.
+        return EXIT_INTERRUPTED
     return _show_detached(run, form) if detach else show_end(run, form)
 
 
@@ -138,7 +148,16 @@ class _TaskCommand(Command):
 
     def __init__(self, *, own: Sequence[click.Parameter], ours: Sequence[click.Parameter], **settings: Any) -> None:
         super().__init__(params=[*own, *ours], **settings)
+        self._own_params = own
         self._own = {id(parameter) for parameter in own}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say first that parameters are options: what stands alone is probably meant to be one."""
+        _, stray, _ = self.make_parser(ctx).parse_args(list(args))
+        if stray and self._own_params:
+            options = " ".join(f"{each.opts[0]} {each.make_metavar(ctx)}" for each in self._own_params[:_FEW])
+            raise StrayWords(stray, ctx, hint=f"parameters are options: {options}")
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Both lists."""

@@ -10,6 +10,7 @@ import click
 
 from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, say, say_error, say_hint
 from volant.cli.jsons import as_json
+from volant.cli.tables import cut
 from volant.client.lines import format_seconds
 from volant.client.runs import RunHandle
 from volant.model.control_protocol import ActionSummary
@@ -20,6 +21,8 @@ from volant.settings.tree import Mode
 
 _WIDTH = 100
 _LAST_LINES = 20
+_LONGEST = 200
+"""Characters of a message that stands in full above."""
 _TAIL_BYTES = 16_384
 
 
@@ -44,26 +47,30 @@ def show_failure(handle: RunHandle[Any]) -> int:
         reason = f": {failure.message}" if failure is not None and failure.message else ""
         say_error(f"run {run.run} was aborted{reason}", f"volant get run {run.run} shows what was done")
         return EXIT_FAILED
-    log = handle.log_path(failure.action) if failure.action else None
+    origin = handle.origin()
+    action, task, attempts = (
+        (origin.action, origin.task, origin.attempts) if origin else (failure.action, failure.task, failure.attempts)
+    )
+    log = handle.log_path(action) if action else None
     if failure.traceback:
         say(f"\n{failure.traceback.rstrip()}\n")
     elif log is not None and (written := _last_lines(log)):
         # A process that just ended has no traceback, but often it said why.
-        say("\n".join(["", f"the last lines of {failure.task or run.task}:", *written, ""]))
-    where = f" in task {failure.task}" if failure.task and failure.task != run.task else ""
+        say("\n".join(["", f"the last lines of {task or run.task}:", *written, ""]))
+    where = f" in task {task}" if task and task != run.task else ""
     # All of it stands in the traceback already, if there is one.
-    message = first_line(failure.message) if failure.traceback else failure.message.strip()
+    message = cut(first_line(failure.message), _LONGEST) if failure.traceback else failure.message.strip()
     what = f"{failure.code}: {message}" if message else failure.code
     say_error(f"run {run.run} failed{where}: {what}")
-    if failure.action:
-        tries = f", attempt {failure.attempts} of {failure.attempts}" if failure.attempts > 1 else ""
-        say(f"  action {failure.action[:12]}{tries}")
-    if log is not None and log.exists():
+    if action:
+        tries = f", attempt {attempts} of {attempts}" if attempts > 1 else ""
+        say(f"  action {action[:12]}{tries}")
+    if log is not None and _says_something(log):
         say(f"  log    {short_path(log)}")
     hint = getattr(handle.error, "hint", None)
     if isinstance(hint, str) and hint:
         say_hint(hint)
-    say_hint(f"volant get run {run.run} shows what was done")
+    say_hint(f"volant get run {run.run} shows what was done, volant logs {run.run} what was written")
     was_interrupted = run.mode == Mode.INLINE and failure.code == KeyboardInterrupt.__name__
     return EXIT_INTERRUPTED if was_interrupted else EXIT_FAILED
 
@@ -73,6 +80,13 @@ def short_path(path: Path) -> str:
     with contextlib.suppress(ValueError, RuntimeError):
         return str("~" / path.relative_to(Path.home()))
     return str(path)
+
+
+def _says_something(log: Path) -> bool:
+    try:
+        return log.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _last_lines(log: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from volant.client.cells import folded
 from volant.model.phases import ActionPhase
 
 _GAP = 2
@@ -103,9 +104,14 @@ def print_fields(fields: Sequence[tuple[str, str | Cell]]) -> None:
     """Print names and values, one a line; those without a value are left out."""
     shown = [(name, _cell(value)) for name, value in fields]
     width = max((len(name) for name, value in shown if value.text), default=0)
+    screen = screen_width()
     for name, value in shown:
-        if value.text:
-            click.echo(f"{click.style(name.ljust(width), dim=True)}  {click.style(value.text, **value.style)}")
+        if not value.text:
+            continue
+        lines = [value.text] if screen is None else folded(value.text, screen - width - _GAP, indent="")
+        for number, line in enumerate(lines):
+            label = click.style(name.ljust(width), dim=True) if number == 0 else " " * width
+            click.echo(f"{label}{' ' * _GAP}{click.style(line, **value.style)}")
 
 
 def cut(text: str, width: int) -> str:

@@ -12,6 +12,7 @@ from volant.cli.trees import Line, count_phases, durations, tree_lines
 from volant.client.lines import format_seconds
 from volant.client.waits import describe_wait
 from volant.model.control_protocol import ActionSummary
+from volant.model.phases import ActionPhase
 
 _ID = 8
 """Digits of an action's id; enough to name it nearly always."""
@@ -41,13 +42,13 @@ def _action_row(line: Line) -> tuple[Any, ...]:
     if action.wait is not None:
         notes.append(describe_wait(action.wait))
     if action.code and (action.phase.is_final or action.attempts):
-        notes.append(f"{action.code}: {action.message}" if action.message else action.code)
+        notes.append(_why(action))
     return (
         _branch(line) + _named(action),
         dim(action.action[:_ID]),
         phase_cell(action.phase),
         action_duration(action),
-        Cell(", ".join(notes), {"fg": "red"} if action.code else {"dim": True}),
+        Cell(", ".join(notes), _style(action)),
     )
 
 
@@ -63,7 +64,7 @@ def _fold_row(line: Line) -> tuple[Any, ...]:
     if first.wait is not None:
         notes.append(describe_wait(first.wait))
     if first.code:
-        notes.append(f"{first.code}: {first.message}" if first.message else first.code)
+        notes.append(_why(first))
     counted = count_phases(line.actions)
     phase = (
         phase_cell(counted[0][0]) if len(counted) == 1 else Cell(", ".join(f"{n:,} {p.lower()}" for p, n in counted))
@@ -73,12 +74,23 @@ def _fold_row(line: Line) -> tuple[Any, ...]:
         "",
         phase,
         _range(durations(line.actions)),
-        Cell(", ".join(notes), {"fg": "red"} if first.code else {"dim": True}),
+        Cell(", ".join(notes), _style(first)),
     )
 
 
+def _why(action: ActionSummary) -> str:
+    """What failed it; of one that was aborted only the reason, since its phase says the rest."""
+    if action.phase is ActionPhase.ABORTED and action.message:
+        return action.message
+    return f"{action.code}: {action.message}" if action.message else action.code
+
+
+def _style(action: ActionSummary) -> dict[str, Any]:
+    return {"fg": "red"} if action.code and action.phase is not ActionPhase.ABORTED else {"dim": True}
+
+
 def _named(action: ActionSummary) -> str:
-    return action.short_name if action.group is None else f"{action.group} / {action.short_name}"
+    return action.short_name if action.group is None else f"{action.short_name} in {action.group}"
 
 
 def _range(took: tuple[timedelta, timedelta] | None) -> str:

@@ -53,13 +53,14 @@ def fitted(line: Line, width: int, *, ellipsis: str = "…") -> list[Piece]:
     return [*kept, Piece(ellipsis, "dim")] if width > 0 else []
 
 
-def folded(text: str, width: int, *, head: int = 0) -> list[str]:
-    """Prose as lines of at most *width* cells, broken between words; *head* cells of the first one are taken.
+def folded(text: str, width: int, *, head: int = 0, indent: str = "  ") -> list[str]:
+    """Prose as lines of at most *width* cells, broken between words; *head* cells of the first one are taken,
+    the others begin with *indent*.
 
     What has no spaces, such as a path, stays in one piece however long it is.
     """
     wrapper = textwrap.TextWrapper(
-        max(_NARROWEST, width), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        max(_NARROWEST, width), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
     first, *more = ("x" * head + text).split("\n")
     lines = [*wrapper.wrap(first), *(part for line in more for part in wrapper.wrap(line) or [""])]

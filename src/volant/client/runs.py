@@ -9,6 +9,7 @@ from volant.authoring.task import Task
 from volant.client.client import Client
 from volant.client.driving import both, both_when, drive
 from volant.client.logs import read_log
+from volant.client.origins import origin_of
 from volant.client.outputs import Outputs
 from volant.client.reporting import Reporter
 from volant.client.results import (
@@ -22,7 +23,15 @@ from volant.client.results import (
 )
 from volant.client.watching import RunEnd, abort_run, abort_when_left, watch_to_end
 from volant.kit.homes import logs_path
-from volant.model.control_protocol import ActionDetails, ActionList, GetAction, GetRun, ListActions, RunDetails
+from volant.model.control_protocol import (
+    ActionDetails,
+    ActionList,
+    ActionSummary,
+    GetAction,
+    GetRun,
+    ListActions,
+    RunDetails,
+)
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, RunRecord
 from volant.settings.tree import Mode
@@ -176,6 +185,12 @@ class RunHandle(Generic[R]):
         wanted = action or self._record.root
         details = await self._action(wanted)
         return read_log(self._client.settings.home, details, attempt)
+
+    @both
+    async def origin(self) -> ActionSummary | None:
+        """Of a run that failed, the action in which that began; None when it was the root task's own failure."""
+        async with self._client.connection() as connection:
+            return await origin_of(connection, self._record)
 
     @both
     async def log_path(self, action: str | None = None) -> Path | None:

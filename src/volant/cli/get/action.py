@@ -9,6 +9,7 @@ import msgspec
 
 from volant.api.program import program
 from volant.cli.commands import Command
+from volant.cli.get.failures import why_field
 from volant.cli.get.options import output_option
 from volant.cli.settings_of_tasks import settings_as_json, settings_in_words
 from volant.cli.shapes import action_as_json, attempt_as_json, error_as_json
@@ -80,9 +81,7 @@ def _print(details: ActionDetails, spec: ActionSpec | None, home: Path) -> None:
     if spec is not None:
         fields += settings_in_words(spec)
     if action.failure is not None:
-        failure = action.failure
-        what = f"{failure.code}: {first_line(failure.message)}" if failure.message else failure.code
-        fields.append(("error", Cell(what, {"fg": "red"})))
+        fields.append(why_field(action.failure))
     print_fields(fields)
     if details.attempts:
         click.echo()

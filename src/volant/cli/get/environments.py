@@ -10,6 +10,7 @@ from volant.cli.get.options import output_option
 from volant.cli.shapes import EnvironmentShape, environments_as_json
 from volant.cli.showing import print_json
 from volant.cli.tables import Cell, dim, print_table, time_cell
+from volant.cli.usages import Count
 from volant.client.driving import drive
 from volant.model.control_protocol import ListTasks, TaskList, TaskRecord
 
@@ -17,7 +18,7 @@ _MOST_TASKS = 4000
 
 
 @click.command("environments", cls=Command)
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="So many, last used first.")
+@click.option("--limit", type=Count(1), default=50, show_default=True, help="So many, last used first.")
 @output_option
 def command(limit: int, output: str) -> None:
     """List the environments of tasks that runs of this home have used, the one that was used last first."""

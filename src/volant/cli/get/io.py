@@ -7,6 +7,7 @@ import click
 from volant.api.program import program
 from volant.cli.commands import Command
 from volant.cli.get.options import output_option
+from volant.cli.newest import meant_run
 from volant.cli.showing import print_json
 from volant.cli.tables import phase_word, screen_width
 from volant.client.driving import drive
@@ -21,12 +22,12 @@ _WIDEST = 100
 
 
 @click.command("io", cls=Command)
-@click.argument("run")
+@click.argument("run", required=False)
 @click.argument("action", required=False)
 @click.option("--full", is_flag=True, help="Cut nothing, however long it is.")
 @output_option
-def command(run: str, action: str | None, full: bool, output: str) -> None:
-    """Show the inputs and outputs of a run, or of an action of it.
+def command(run: str | None, action: str | None, full: bool, output: str) -> None:
+    """Show the inputs and outputs of a run, or of an action of it; without a RUN, of the newest one.
 
     The values are read without the code that made them, so it need not be there any more: instances of classes show
     their fields, and what only its own code can read shows its type and size.
@@ -76,10 +77,11 @@ def _read(payload: Payload, read: Any) -> Any:
         return Reference(f"not readable: {error}")
 
 
-async def _look(run: str, action: str | None) -> ActionDetails:
+async def _look(run: str | None, action: str | None) -> ActionDetails:
     async with program.client().connection() as connection:
+        name = await meant_run(connection, run)
         wanted = action
         if wanted is None:
-            details = await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
+            details = await connection.ask(lambda number: GetRun(request=number, run=name), RunDetails)
             wanted = details.run.root
-        return await connection.ask(lambda number: GetAction(request=number, run=run, action=wanted), ActionDetails)
+        return await connection.ask(lambda number: GetAction(request=number, run=name, action=wanted), ActionDetails)

@@ -11,6 +11,8 @@ from volant.api.program import program
 from volant.cli.commands import Command
 from volant.cli.failing import EXIT_INTERRUPTED
 from volant.cli.get.options import output_option
+from volant.cli.newest import meant_run
+from volant.cli.usages import Count
 from volant.client.connection import Connection
 from volant.client.driving import drive
 from volant.client.following import Follower, Writer, writers_of
@@ -23,14 +25,16 @@ _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright
 
 
 @click.command("logs", cls=Command)
-@click.argument("run")
+@click.argument("run", required=False)
 @click.argument("action", required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written, until the run or the action has ended.")
-@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Only the N-th attempt of each action.")
-@click.option("--tail", "-n", type=click.IntRange(0), metavar="N", help="Only the last N lines of each attempt.")
+@click.option("--attempt", type=Count(1), metavar="N", help="Only the N-th attempt of each action.")
+@click.option("--tail", "-n", type=Count(0), metavar="N", help="Only the last N lines of each attempt.")
 @output_option
-def command(*, run: str, action: str | None, follow: bool, attempt: int | None, tail: int | None, output: str) -> int:
-    """Print what the attempts of a run wrote, or those of one action of it.
+def command(
+    *, run: str | None, action: str | None, follow: bool, attempt: int | None, tail: int | None, output: str
+) -> int:
+    """Print what the attempts of a run wrote, or those of one action of it; without a RUN, of the newest one.
 
     Where several wrote something, each line begins with who did: the task, the beginning of the action's id, and the
     attempt where there was more than one.
@@ -45,7 +49,7 @@ def command(*, run: str, action: str | None, follow: bool, attempt: int | None, 
 
 
 async def _show(
-    run: str, action: str | None, attempt: int | None, tail: int | None, shown: "_Lines", *, follow: bool
+    run: str | None, action: str | None, attempt: int | None, tail: int | None, shown: "_Lines", *, follow: bool
 ) -> None:
     home = program.settings().home
     async with program.client().connection() as connection:
@@ -65,8 +69,9 @@ async def _show(
         click.echo(f"nothing was written by {'this action' if only else f'run {record.run}'}, or it is gone", err=True)
 
 
-async def _meant(connection: Connection, run: str, action: str | None) -> tuple[RunRecord, ActionId | None]:
-    details = await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
+async def _meant(connection: Connection, run: str | None, action: str | None) -> tuple[RunRecord, ActionId | None]:
+    name = await meant_run(connection, run)
+    details = await connection.ask(lambda number: GetRun(request=number, run=name), RunDetails)
     if action is None:
         return details.run, None
     found = await connection.ask(

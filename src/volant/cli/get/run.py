@@ -8,13 +8,16 @@ import click
 
 from volant.api.program import program
 from volant.cli.commands import Command
+from volant.cli.get.failures import why_field
 from volant.cli.get.options import output_option
+from volant.cli.newest import meant_run
 from volant.cli.shapes import action_as_json, run_as_json
-from volant.cli.showing import duration_of, first_line, local_time, print_json
+from volant.cli.showing import duration_of, local_time, print_json
 from volant.cli.tables import Cell, phase_cell, print_fields
 from volant.cli.tree_drawing import print_tree
 from volant.client.connection import Connection
 from volant.client.driving import drive
+from volant.client.origins import origin_of
 from volant.model.control_protocol import ActionSummary, GetRun, ListSummaries, RunDetails, SummaryList
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import RunId
@@ -30,15 +33,16 @@ _TRACEBACK = 40
 
 
 @click.command("run", cls=Command)
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Fold and cut nothing.")
 @output_option
-def command(name: str, everything: bool, output: str) -> None:
+def command(name: str | None, everything: bool, output: str) -> None:
     """Show a run: how it stands, its actions as a tree, and why those that wait do.
 
-    NAME may be shortened as far as it is unique. Of many actions, equal ones are folded; what failed comes first.
+    NAME may be shortened as far as it is unique; without one it is the newest run. Of many actions, equal ones are
+    folded; what failed comes first.
     """
-    details, actions, is_complete = drive(lambda: _look(name, everything=everything), name="volant get run")
+    details, actions, is_complete, origin = drive(lambda: _look(name, everything=everything), name="volant get run")
     if output == "json":
         shown = run_as_json(details.run)
         shown["live"] = details.live
@@ -47,7 +51,7 @@ def command(name: str, everything: bool, output: str) -> None:
         shown["complete"] = is_complete
         print_json(shown)
         return
-    _print_head(details)
+    _print_head(details, origin)
     if actions:
         click.echo()
         print_tree(actions, full=everything)
@@ -58,9 +62,12 @@ def command(name: str, everything: bool, output: str) -> None:
         _print_failure(details.run.failure)
 
 
-async def _look(name: str, *, everything: bool) -> tuple[RunDetails, Sequence[ActionSummary], bool]:
+async def _look(
+    name: str | None, *, everything: bool
+) -> tuple[RunDetails, Sequence[ActionSummary], bool, ActionSummary | None]:
     async with program.client().connection() as connection:
-        details = await connection.ask(lambda number: GetRun(request=number, run=name), RunDetails)
+        wanted = await meant_run(connection, name, told=False)
+        details = await connection.ask(lambda number: GetRun(request=number, run=wanted), RunDetails)
         run, total = details.run.run, sum(details.counts.values())
         actions = await _read(connection, run, limit=None if everything else _FIRST)
         if len(actions) < total and not everything:
@@ -69,7 +76,8 @@ async def _look(name: str, *, everything: bool) -> tuple[RunDetails, Sequence[Ac
                 if phase is not ActionPhase.SUCCEEDED:
                     more = await _read(connection, run, limit=_NOTABLE, phases=(phase,))
                     actions += [each for each in more if each.action not in known]
-    return details, actions, len(actions) >= total
+        origin = await origin_of(connection, details.run)
+    return details, actions, len(actions) >= total, origin
 
 
 async def _read(
@@ -91,7 +99,7 @@ def _page(run: RunId, phases: tuple[ActionPhase, ...], after: int, size: int, nu
     return ListSummaries(request=number, run=run, phases=phases, after=after, limit=size)
 
 
-def _print_head(details: RunDetails) -> None:
+def _print_head(details: RunDetails, origin: ActionSummary | None) -> None:
     run = details.run
     left = not run.phase.is_final and not details.live
     fields: list[tuple[str, str | Cell]] = [
@@ -105,7 +113,8 @@ def _print_head(details: RunDetails) -> None:
         ("actions", _counted(details.counts)),
     ]
     if run.failure is not None:
-        fields.append(("error", Cell(_what(run.failure), {"fg": "red"})))
+        first = run.failure if origin is None else origin
+        fields.append(why_field(run.failure, task=first.task, attempts=first.attempts))
     print_fields(fields)
 
 
@@ -113,13 +122,6 @@ def _counted(counts: dict[str, int]) -> str:
     total = sum(counts.values())
     parts = [f"{counts[phase]:,} {phase.value.replace('_', ' ').lower()}" for phase in ActionPhase if counts.get(phase)]
     return f"{total:,}: {', '.join(parts)}" if total > 1 else ""
-
-
-def _what(failure: Failure) -> str:
-    message = first_line(failure.message)
-    where = f" in task {failure.task}" if failure.task else ""
-    tries = f", after {failure.attempts} attempts" if failure.attempts > 1 else ""
-    return f"{failure.code}: {message}{where}{tries}" if message else f"{failure.code}{where}{tries}"
 
 
 def _print_failure(failure: Failure) -> None:

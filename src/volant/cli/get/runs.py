@@ -12,6 +12,7 @@ from volant.cli.get.options import label_pairs, output_option, phase_option, sin
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import duration_of, first_line, print_json
 from volant.cli.tables import Cell, dim, phase_cell, print_table, time_cell
+from volant.cli.usages import Count
 from volant.model.failures import FailureKind
 from volant.model.records import RunRecord
 
@@ -21,7 +22,7 @@ from volant.model.records import RunRecord
 @click.option("--task", metavar="NAME", help="Only runs of this task, by its full name.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Only runs with this label; repeatable.")
 @since_option
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="So many, newest first.")
+@click.option("--limit", type=Count(1), default=20, show_default=True, help="So many, newest first.")
 @output_option
 def command(
     *,
