@@ -1,5 +1,6 @@
 """`volant init`: what it writes runs, and it never overwrites."""
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,12 @@ def test_a_new_project_runs_and_passes_its_own_tests(newcomer: Person) -> None:
     assert "2 passed" in tested.stdout
     # Tests have a home of their own.
     assert newcomer.types("get", "runs").stdout.count("my_1st_pipeline.main") == 1
+
+
+def test_where_pytest_is_missing_it_is_installed_first(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = terminal.types("init", "new")
+    assert found.out.splitlines()[-2:] == ["python -m pip install pytest", "python -m pytest"]
 
 
 class TestFolders:

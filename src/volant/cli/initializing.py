@@ -1,6 +1,7 @@
 """`volant init [FOLDER]`: a small project to begin with. Nothing is ever overwritten."""
 
 import contextlib
+import importlib.util
 import keyword
 import os
 import re
@@ -49,6 +50,8 @@ def command(folder: str, name: str | None) -> None:
     if current_folder() != str(path):
         click.echo(f"cd {shlex.quote(folder)}")
     click.echo(f"volant run src/{package}/pipeline.py main")
+    if importlib.util.find_spec("pytest") is None:
+        click.echo("python -m pip install pytest")
     click.echo("python -m pytest")
 
 

@@ -58,7 +58,7 @@ def rank(counts: dict[str, int]) -> dict[str, int]:
 async def main(text: str = "the cat and the dog and the bird") -> dict[str, int]:
     """Count the words of a text, all at once."""
     words = sorted(set(text.split()))
-    with volant.group("count"):
+    with volant.group("words"):
         counts = await asyncio.gather(*(count(word, text) for word in words))
     return await rank.aio(dict(zip(words, counts, strict=True)))
 
