@@ -132,6 +132,15 @@ def action_bytes(action: ActionId) -> bytes:
     return raw
 
 
+def ids_between(prefix: str) -> dict[str, bytes] | None:
+    """The `lowest` and the `highest` id that begin so, as statements want them; None where none can."""
+    try:
+        lowest, highest = (action_bytes(ActionId(prefix.ljust(32, digit))) for digit in "0f")
+    except ValueError:
+        return None
+    return {"lowest": lowest, "highest": highest}
+
+
 class ActionBytes(dict[ActionId, bytes]):
     """`action_bytes` of the ids in one group of rows, where each occurs several times."""
 

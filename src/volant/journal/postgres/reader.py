@@ -20,6 +20,7 @@ from volant.journal.rows import (
     action_record,
     attempt_record,
     change_record,
+    ids_between,
     microseconds,
     run_record,
     spec_record,
@@ -84,12 +85,12 @@ class Reader:
         return action_record(run, rows[0]) if rows else None
 
     async def matching_actions(self, run: RunId, prefix: str, limit: int) -> list[ActionId]:
-        lowest, highest = _action_bytes(ActionId(prefix.ljust(32, "0"))), _action_bytes(ActionId(prefix.ljust(32, "f")))
+        between = ids_between(prefix)
         number = await self._number(run)
-        if number is None or lowest is None or highest is None:
+        if number is None or between is None:
             return []
-        between = {"run_number": number, "lowest": lowest, "highest": highest, "limit": max(limit, 0)}
-        return [ActionId(action.hex()) for (action,) in await self._ask("actions_by_prefix", between)]
+        wanted = {"run_number": number, **between, "limit": max(limit, 0)}
+        return [ActionId(action.hex()) for (action,) in await self._ask("actions_by_prefix", wanted)]
 
     async def actions(
         self, run: RunId, parent: ActionId | None, phases: Sequence[ActionPhase], after: int, limit: int

@@ -10,13 +10,12 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from volant.journal.rows import PHASES
+from volant.journal.rows import PHASES, ids_between
 from volant.journal.sqlite.opening import STATEMENTS
 
 _STEPS = 1000
 """Of SQLite's machine between two looks at the clock: some microseconds."""
 _LAST = 2**62
-_ID_BYTES = 16
 
 
 class Glimpse(NamedTuple):
@@ -59,10 +58,10 @@ class Peek:
             return []
         ((number,),) = self._ask("run_number", (name,))
         if prefix:
-            low = bytes.fromhex(prefix + "0" * (len(prefix) % 2))
-            high = bytes.fromhex(prefix + "f" * (len(prefix) % 2)).ljust(_ID_BYTES, b"\xff")
-            values = {"run_number": number, "low": low, "high": high, "limit": limit}
-            rows = self._ask("peek_actions_by_prefix", values)
+            between = ids_between(prefix)
+            if between is None:
+                return []
+            rows = self._ask("actions_by_prefix", {"run_number": number, **between, "limit": limit})
         else:
             rows = self._ask("peek_actions", {"after": number << 32, "end": (number + 1) << 32, "limit": limit})
         return [Glimpse(action.hex(), task, PHASES[phase].value) for action, task, phase in rows]

@@ -22,6 +22,7 @@ from volant.journal.rows import (
     action_record,
     attempt_record,
     change_record,
+    ids_between,
     microseconds,
     run_record,
     spec_record,
@@ -99,11 +100,11 @@ class Reader:
 
     def matching_actions(self, run: RunId, prefix: str, limit: int) -> list[ActionId]:
         number = self._number(run)
-        lowest, highest = _action_bytes(ActionId(prefix.ljust(32, "0"))), _action_bytes(ActionId(prefix.ljust(32, "f")))
-        if number is None or lowest is None or highest is None:
+        between = ids_between(prefix)
+        if number is None or between is None:
             return []
-        rows = self._ask("actions_by_prefix", (number, lowest, highest, max(limit, 0)))
-        return [ActionId(action.hex()) for (action,) in rows]
+        rows = self._ask("actions_by_prefix", {"run_number": number, **between, "limit": max(limit, 0)})
+        return [ActionId(action.hex()) for action, _, _ in rows]
 
     async def actions(
         self, run: RunId, parent: ActionId | None, phases: Sequence[ActionPhase], after: int, limit: int

@@ -13,7 +13,3 @@ SELECT task FROM runs WHERE task > :after ORDER BY task LIMIT 1
 
 -- name: peek_actions
 SELECT action, task, phase FROM actions WHERE key > :after AND key < :end ORDER BY key LIMIT :limit
-
--- name: peek_actions_by_prefix
-SELECT action, task, phase FROM actions
-WHERE run_number = :run_number AND action >= :low AND action <= :high LIMIT :limit

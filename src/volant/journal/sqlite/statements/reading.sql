@@ -48,7 +48,8 @@ SELECT action, parent, task, phase, created_at, ended_at, outcome_seq, body
 FROM actions WHERE run_number = ? AND action = ?
 
 -- name: actions_by_prefix
-SELECT action FROM actions WHERE run_number = ? AND action >= ? AND action <= ? ORDER BY action LIMIT ?
+SELECT action, task, phase FROM actions
+WHERE run_number = :run_number AND action >= :lowest AND action <= :highest ORDER BY action LIMIT :limit
 
 -- name: actions
 SELECT key, action, parent, task, phase, created_at, ended_at, outcome_seq, body
