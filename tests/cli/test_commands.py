@@ -65,6 +65,20 @@ class TestRun:
             assert json.loads(done.stdout)["labels"] == {"a": "b"}
             assert done.stderr == ""
 
+    def test_our_options_may_stand_between_the_file_and_the_task(self, person: Person) -> None:
+        done = person.types("run", "hello.py", "--follow", "--label=a=b", "-o", "json", "--quiet", "main", "--n", "4")
+        shown = json.loads(done.stdout)
+        assert (shown["outputs"], shown["labels"]) == ({"o0": "4 x RED False"}, {"a": "b"}), done.stderr
+        wrong = person.types("run", "hello.py", "--quiet", "mian")
+        assert "error: hello.py has no task 'mian'; did you mean 'main'?" in wrong.stderr
+
+    def test_a_flag_of_ours_that_the_only_task_takes_a_value_for_is_the_tasks(self, person: Person) -> None:
+        (person.folder / "follows.py").write_text(
+            "import volant\nenv = volant.TaskEnvironment(name='follows')\n"
+            "@env.task\nasync def only(follow: str) -> str:\n    return follow\n"
+        )
+        assert person.types("run", "follows.py", "--follow", "him").stdout == "him\n"
+
     def test_inline_gives_the_same(self, person: Person) -> None:
         done = person.types("run", "hello.py", "main", "--mode", "inline", "-o", "json")
         shown = json.loads(done.stdout[done.stdout.index("{") :])

@@ -176,6 +176,9 @@ class TestTasks:
         assert completes("run", "tasks.py", "") == ["first", "second"]
         assert completes("run", "tasks.py", "f") == ["first"]
 
+    def test_the_task_is_known_behind_options_of_the_run_too(self, completes: Completes) -> None:
+        assert completes("run", "tasks.py", "--follow", "-o", "json", "first", "--dr") == ["--dry-run"]
+
     def test_a_file_is_a_file(self, completes: Completes) -> None:
         assert completes("run", "ta") == ["ta"]
 

@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem, shell_complete
 from volant.cli.completion import VARIABLE
 from volant.cli.outlining import Outline, chosen, outline_tasks
 from volant.cli.table import COMMANDS, Entry, TableGroup, volant
+from volant.cli.task_words import place_of_task
 from volant.journal.sqlite.peeking import Glimpse, Peek
 from volant.model.errors import SettingsError
 from volant.settings.catalogue import QUEUES, SETTINGS
@@ -170,7 +171,8 @@ def _task_options(ctx: click.Context, incomplete: str) -> Items:
 
 def _task_meant(ctx: click.Context) -> Outline | None:
     rest = _rest(ctx)
-    return chosen(_outlined(ctx), rest[0] if rest and not rest[0].startswith("-") else None)
+    place = place_of_task(rest, ctx.command.params)
+    return chosen(_outlined(ctx), None if place is None else rest[place])
 
 
 def _rest(ctx: click.Context) -> tuple[str, ...]:

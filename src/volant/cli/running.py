@@ -20,6 +20,7 @@ from volant.cli.parameters import given_arguments, options_of, spelt
 from volant.cli.results import Form, show_end
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import print_out
+from volant.cli.task_words import place_of_task
 from volant.cli.usages import Count, StrayWords
 from volant.client.driving import drive
 from volant.model.errors import DefinitionError
@@ -69,13 +70,13 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
     """
     if file.startswith("-"):
         raise click.NoSuchOption(file, ctx=context)
-    name = rest[0] if rest and not rest[0].startswith("-") else None
     try:
         tasks = load_tasks(file)
     except FileFailed as error:
         say(error.lines)
         say_error(str(error), error.hint)
         return EXIT_FAILED
+    name, rest = _split_name(context, tasks, file, rest)
     wants_help = not set(rest).isdisjoint(_HELP_NAMES)
     task = choose_task(file, name, tasks)
     if task is None or (name is None and wants_help and len(own_tasks(tasks)) > 1):
@@ -85,13 +86,27 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
         print_out(f"\nWithout a TASK it is {task.short_name}:\n")
     inner = _task_command(context, task, _texts(task) if wants_help else None)
     title = f"volant run {file} {name}" if name is not None else f"volant run {file}"
-    parsed = inner.make_context(title, list(rest if name is None else rest[1:]))
+    parsed = inner.make_context(title, list(rest))
     options |= {
         key: value
         for key, value in parsed.params.items()
         if key in options and parsed.get_parameter_source(key) is ParameterSource.COMMANDLINE
     }
     return _run(task, given_arguments(task, parsed, parsed.params), options)
+
+
+def _split_name(
+    context: click.Context, tasks: Mapping[str, Task[..., Any]], file: str, rest: tuple[str, ...]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The name of the task, if one is given, and what else is there: its options, and the run's on either side of it."""
+    place = place_of_task(rest, context.command.params)
+    if place is None:
+        return None, rest
+    known = {*tasks, *(task.name for task in tasks.values())}
+    if place > 0 and rest[place] not in known and choose_task(file, None, dict(tasks)) is not None:
+        # The task that needs no name may have an option that is spelt like a flag of ours, with this as its value.
+        return None, rest
+    return rest[place], (*rest[:place], *rest[place + 1 :])
 
 
 def _run(task: Task[..., Any], arguments: tuple[tuple[Any, ...], dict[str, Any]], options: dict[str, Any]) -> int:
