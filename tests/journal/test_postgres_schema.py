@@ -165,6 +165,7 @@ INDEXES = {
     "spec": ["specs_pkey"],
     "specs_by_use": ["specs_by_use"],
     "actions_by_prefix": ["actions_by_id"],
+    "actions_named": ["actions_by_id"],
     "last_change": ["changes_pkey"],
     "find_heads": ["runs_run_key", "leases_pkey", "changes_pkey", "actions_pkey"],
     "find_places": ["actions_by_id"],

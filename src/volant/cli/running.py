@@ -16,6 +16,7 @@ from volant.cli.commands import Command, literal
 from volant.cli.failing import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, WrongCommandLine, say, say_error, say_hint
 from volant.cli.finding import FileFailed, choose_task, load_tasks, own_tasks
 from volant.cli.jsons import as_json
+from volant.cli.pairs import name_value_pairs
 from volant.cli.parameters import given_arguments, options_of, spelt
 from volant.cli.results import Form, show_end
 from volant.cli.shapes import run_as_json
@@ -139,8 +140,8 @@ def _checked(options: Mapping[str, Any]) -> RunContext:
         return check_options(
             {
                 **{name: options[name] for name in (*names, "raw_data_path")},
-                "env_vars": _pairs("--env", options["env"]),
-                "labels": _pairs("--label", options["label"]),
+                "env_vars": name_value_pairs("--env", options["env"]),
+                "labels": name_value_pairs("--label", options["label"]),
                 "wait": not options["detach"],
             },
             where="volant run",
@@ -227,14 +228,3 @@ def _list_tasks(file: str, tasks: dict[str, Task[..., Any]], *, is_asked: bool) 
         return 0
     say_hint(f"volant run {file} {next(iter(own))}")
     return EXIT_USAGE
-
-
-def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            msg = f"{option}: found {text!r}, expected NAME=VALUE"
-            raise click.UsageError(msg)
-        pairs[name] = value
-    return pairs

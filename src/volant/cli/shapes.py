@@ -80,6 +80,8 @@ class ActionShape(TypedDict):
     message: str | None
     """The first line of its failure."""
     waits: WaitShape | None
+    reused: str | None
+    """The run that executed it, if this one took over the outcome."""
 
 
 class AttemptShape(TypedDict):
@@ -271,6 +273,7 @@ def action_as_json(action: ActionSummary) -> ActionShape:
         "code": action.code or None,
         "message": action.message or None,
         "waits": wait_as_json(action.wait),
+        "reused": action.reused,
     }
 
 

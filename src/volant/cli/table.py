@@ -26,7 +26,7 @@ COMMANDS = {
     "attach": Entry("volant.cli.attaching", "Watch a run that is under way."),
     "resume": Entry("volant.cli.resuming", "Go on with runs whose engine died."),
     "abort": Entry("volant.cli.aborting", "Abort a run, or one action of it."),
-    "rerun": Entry("volant.cli.rerunning", "Run the task of a run again, with the same inputs."),
+    "rerun": Entry("volant.cli.rerunning", "Run the task of a run again, all of it or what did not succeed."),
     "get": Entry("volant.cli.getting", "List runs, actions, workers, environments, or show one."),
     "logs": Entry("volant.cli.get.logs", "Print what a run or an action wrote."),
     "delete": Entry("volant.cli.deleting", "Forget runs that have ended."),

@@ -143,9 +143,8 @@ def _groups(siblings: list[_Node], *, full: bool) -> list[list[_Node]]:
     alike: dict[tuple[object, ...], list[_Node]] = {}
     for node in sorted(siblings, key=lambda node: node.rank):
         action = node.action
-        alike.setdefault((node.rank, action.short_name, action.group, action.phase, bool(node.children)), []).append(
-            node
-        )
+        same = (node.rank, action.short_name, action.group, action.phase, bool(node.children), action.reused)
+        alike.setdefault(same, []).append(node)
     groups: list[list[_Node]] = []
     for (rank, *_), nodes in alike.items():
         single = len(nodes) if len(nodes) <= _FEW else _SINGLE[_ORDER[rank]] if isinstance(rank, int) else 0

@@ -94,6 +94,8 @@ class Frames:
         facts = _facts(tally.counts)
         if tally.retried:
             facts.append(Piece(f"{tally.retried:,} retried", "yellow"))
+        if tally.reused:
+            facts.append(Piece(f"{tally.reused:,} reused", "dim"))
         for fact in facts:
             line += [_GAP, fact]
         return line

@@ -80,6 +80,8 @@ class Tally:
         self.counts: Counter[ActionPhase] = Counter()
         self.total = 0
         self.retried = 0
+        self.reused = 0
+        """Actions whose outcome was taken over from another run."""
         self.phase = ActionPhase.QUEUED
         self._live: dict[ActionId, _Live] = {}
         self._rows = 0
@@ -122,6 +124,8 @@ class Tally:
         parts = [f"{self.counts[phase]:,} {word}" for phase, word in shown if self.counts[phase]]
         if self.retried:
             parts.append(f"{self.retried:,} retried")
+        if self.reused:
+            parts.append(f"{self.reused:,} reused")
         actions = "1 action" if self.total == 1 else f"{self.total:,} actions"
         return f"{actions}: {', '.join(parts)}" if parts else actions
 
@@ -174,7 +178,10 @@ class Tally:
         live.phase = change.phase
         self._count(live, 1)
         live.row.ended_at = change.at
-        if change.message:
+        if change.phase is ActionPhase.SUCCEEDED and change.message:
+            # A success has nothing to say unless it came from elsewhere.
+            self.reused += 1
+        elif change.message:
             live.row.message = change.message
 
     def _count(self, live: _Live, by: int) -> None:

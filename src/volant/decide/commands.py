@@ -14,6 +14,12 @@ class Enqueue(msgspec.Struct, frozen=True):
     action: ActionId
 
 
+class LookUp(msgspec.Struct, frozen=True):
+    """Look whether the outcome of the action can be taken over from another run, and answer `RunMachine.looked_up`."""
+
+    action: ActionId
+
+
 class Withdraw(msgspec.Struct, frozen=True):
     """The action wants no place any more, nor to be woken for one."""
 
@@ -74,4 +80,4 @@ class RunFinished(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
-Command = Enqueue | Withdraw | Release | EndTree | Tell | Lend | TakeBack | WakeAt | TellRecorded | RunFinished
+Command = Enqueue | LookUp | Withdraw | Release | EndTree | Tell | Lend | TakeBack | WakeAt | TellRecorded | RunFinished

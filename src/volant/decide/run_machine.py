@@ -16,6 +16,7 @@ from volant.decide.commands import (
     EndTree,
     Enqueue,
     Lend,
+    LookUp,
     Release,
     RunFinished,
     TakeBack,
@@ -43,7 +44,8 @@ from volant.model.worker_protocol import Aborted, CallRefused, ChildEnded, Faile
 class RunMachine:
     """One live run."""
 
-    def __init__(self, record: RunRecord, *, host: str) -> None:
+    def __init__(self, record: RunRecord, *, host: str, looks_up: bool = False) -> None:
+        """*looks_up*: whether outcomes may be taken over from another run."""
         self.record = record
         self.run: RunId = record.run
         self.actions: dict[ActionId, LiveAction] = {}
@@ -54,6 +56,9 @@ class RunMachine:
         self.outcome: Outcome | None = None
         self._unwritten = Unwritten(record.run, launcher=record.mode, host=host)
         self._warned: set[str] = set()
+        self._looks_up = looks_up
+        self._looked_up: set[ActionId] = set()
+        """Actions that are being looked up before they get a place."""
         self._finished = False
 
     # Events from the client
@@ -230,6 +235,20 @@ class RunMachine:
             return [WakeAt(action, live.not_before)]
         return self._enqueue(live, now)
 
+    def looked_up(self, action: ActionId, found: ActionRecord | None, now: datetime) -> list[Command]:
+        """What another run has recorded of the action, if its outcome is taken over; None if it is to be executed."""
+        if action not in self._looked_up:
+            return []
+        self._looked_up.discard(action)
+        live = self.actions.get(action)
+        if live is None:
+            return []
+        outcome = None if found is None else outcome_of(found)
+        if found is None or outcome is None:
+            return [Enqueue(action)]
+        live.reused = found.reused or found.run
+        return self._settle(live, outcome, now)
+
     # Events from workers
 
     def called(self, key: AttemptKey, call: SubmitCall, spec: ActionSpec, now: datetime) -> list[Command]:
@@ -381,6 +400,8 @@ class RunMachine:
 
     def is_working(self) -> bool:
         """Whether an attempt is at work, starts or ends; if none is, all of them wait for what they called."""
+        if self._looked_up:
+            return True
         for live in self.keys.values():
             attempt = live.attempt
             if attempt is None or not attempt.waits or not attempt.calls or live.stage is not Stage.RUNNING:
@@ -410,6 +431,9 @@ class RunMachine:
         live.stage = Stage.QUEUED
         live.phase = ActionPhase.QUEUED
         self._unwritten.action(live)
+        if self._looks_up and live.parent is not None and not live.attempts:
+            self._looked_up.add(live.id)
+            return [LookUp(live.id)]
         return [Enqueue(live.id)]
 
     def _begin(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> None:
@@ -501,6 +525,8 @@ class RunMachine:
             case _:
                 assert_never(outcome)
         message = "" if live.failure is None else _first_line(live.failure)
+        if live.reused is not None:
+            message = f"reused from run {live.reused}"
         live.outcome_seq = self._unwritten.change(ChangeKind.ACTION_ENDED, live.phase, now, live=live, message=message)
         self._unwritten.action(live)
         if live.attempt is not None:

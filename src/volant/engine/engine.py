@@ -18,6 +18,7 @@ from volant.decide.commands import (
     EndTree,
     Enqueue,
     Lend,
+    LookUp,
     Release,
     RunFinished,
     TakeBack,
@@ -34,6 +35,7 @@ from volant.decide.waiting import why_waiting
 from volant.engine.commits import Commits, Listener
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.engine.observing import CpuObserver
+from volant.engine.recovering import Recovery
 from volant.engine.replaying import Replays
 from volant.engine.resuming import Interrupted
 from volant.kit.clock import Clock
@@ -121,10 +123,13 @@ class Engine:
         self._places: dict[AttemptKey, tuple[LiveRun, ActionId]] = {}
         self._waiting_actions: dict[tuple[RunId, ActionId], AttemptKey] = {}
         self._finished: dict[AttemptKey, asyncio.TimerHandle] = {}
+        self._recoveries: dict[RunId, Recovery] = {}
+        """Of runs that take over outcomes from others."""
         self._accepts_no_more = False
         self._observer = CpuObserver(
             self.placement, launcher_of=self._launcher_of, asks=self._asks, changed=self._place
         )
+        self._journal = journal
         self._commits = Commits(
             journal, before=self._place, tell=self._perform_told, on_committed=on_committed, on_refused=self._refused
         )
@@ -148,7 +153,7 @@ class Engine:
         """
         record = submission.record
         self._check_accepts(record.run)
-        machine = RunMachine(record, host=self._host)
+        machine = RunMachine(record, host=self._host, looks_up=submission.options.reuse is not None)
         live = LiveRun(
             machine,
             launcher=launcher,
@@ -185,7 +190,7 @@ class Engine:
         """
         record, past = interrupted.record, interrupted.past
         self._check_accepts(record.run)
-        machine = RunMachine(record, host=self._host)
+        machine = RunMachine(record, host=self._host, looks_up=interrupted.options.reuse is not None)
         live = LiveRun(
             machine,
             launcher=launcher,
@@ -209,6 +214,16 @@ class Engine:
         self.runs[live.run] = live
         if live.options.max_action_concurrency is not None:
             self.placement.bind(live.run, live.options.max_action_concurrency)
+        if (reuse := live.options.reuse) is not None:
+            self._recoveries[live.run] = Recovery(
+                live,
+                reuse,
+                self._journal,
+                self._clock,
+                perform=self._perform,
+                warn=self.warn,
+                on_failed=self._commits.refuse,
+            )
 
     def _check_accepts(self, run: RunId) -> None:
         if self._commits.is_over or self._accepts_no_more:
@@ -292,6 +307,8 @@ class Engine:
         await self._commits.close()
         self._observer.stop()
         await self._replays.close()
+        for recovery in self._recoveries.values():
+            await recovery.close()
 
     # What launchers say
 
@@ -384,6 +401,8 @@ class Engine:
             match command:
                 case Enqueue(action=action):
                     self._enqueue(live, action)
+                case LookUp(action=action):
+                    self._recoveries[live.run].look_up(action)
                 case Withdraw(action=action):
                     live.stop_timer(action)
                     key = self._waiting_actions.pop((live.run, action), None)
@@ -421,6 +440,7 @@ class Engine:
                 self._tell(live, key, message)
             case RunFinished():
                 del self.runs[live.run]
+                self._recoveries.pop(live.run, None)
                 self.placement.unbind(live.run)
                 self._commits.run_ended(live.run)
             case _:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -12,6 +13,7 @@ from volant.engine.ending import Endings
 from volant.engine.engine import Engine
 from volant.engine.lookups import Lookups
 from volant.engine.owning import own
+from volant.engine.resolving import resolve
 from volant.engine.resuming import read_interrupted
 from volant.engine.submitting import Submissions
 from volant.engine.watching import Watcher
@@ -135,6 +137,7 @@ class Service:
             engine_name=parts.engine_name,
             home=parts.home,
             blobs=parts.blobs,
+            resolve=partial(resolve, lookups=self.lookups, check=self._check_blobs),
         )
         self._settling = asyncio.Lock()
         """One at a time goes on with, ends or deletes a run that nobody executes."""

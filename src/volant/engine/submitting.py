@@ -1,7 +1,7 @@
 """From a client's submission to a run."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import msgspec
@@ -15,6 +15,7 @@ from volant.model.errors import RunNameTakenError
 from volant.model.ids import ActionId, RunId
 from volant.model.phases import ActionPhase
 from volant.model.records import RunRecord
+from volant.model.reusing import Reuse
 from volant.model.submissions import encode_submission
 from volant.model.worker_protocol import RunContext
 from volant.ports.journal import Journal
@@ -25,23 +26,40 @@ class Submissions:
     """Names runs, writes their first record and gives them to the engine."""
 
     def __init__(
-        self, *, engine: Engine, journal: Journal, clock: Clock, engine_name: str, home: str, blobs: str
+        self,
+        *,
+        engine: Engine,
+        journal: Journal,
+        clock: Clock,
+        engine_name: str,
+        home: str,
+        blobs: str,
+        resolve: Callable[[Reuse], Awaitable[tuple[RunRecord, Reuse]]],
     ) -> None:
+        """*resolve* finds the run that a client means to take over from, as `volant.engine.resolving.resolve` does."""
         self._engine = engine
         self._journal = journal
         self._clock = clock
         self._engine_name = engine_name
         self._home = home
         self._blobs = blobs
+        self._resolve = resolve
 
     async def submit(self, message: SubmitRun, launcher: Callable[[RunId, str], Launcher]) -> LiveRun:
         """Create a run; returns once it is committed. *launcher* gives what executes a run of a mode.
 
         Raises:
             RunNameTakenError: there is a run of that name; nothing was written.
+            CallError: what it is to take over from another run cannot be; nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
         """
         options = message.options
+        root = ActionId(secrets.token_hex(16))
+        if options.reuse is not None:
+            before, reuse = await self._resolve(options.reuse)
+            options = msgspec.structs.replace(options, reuse=reuse)
+            # Ids follow from the root's: so equal calls have equal ones in both runs.
+            root = before.root
         name = checked_run_name(options.name) if options.name else await self._unused_name()
         # The journal is asked first: nothing may come between looking at the live runs and becoming one.
         if await self._journal.run(name) is not None or name in self._engine.runs:
@@ -51,7 +69,7 @@ class Submissions:
         record = RunRecord(
             run=name,
             task=msgspec.msgpack.decode(message.spec_body)["task"],
-            root=ActionId(secrets.token_hex(16)),
+            root=root,
             phase=ActionPhase.QUEUED,
             created_at=now,
             mode=options.mode,

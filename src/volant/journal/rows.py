@@ -75,6 +75,7 @@ class ActionBody(msgspec.Struct, frozen=True, array_like=True):
     started_at: int | None
     outputs: Inline | Blob | None
     failure: Failure | None
+    reused: str | None = None
 
 
 class AttemptBody(msgspec.Struct, frozen=True, array_like=True):
@@ -212,6 +213,7 @@ def action_row(action: ActionRecord, ids: ActionBytes) -> Row:
         _optional(action.started_at),
         action.outputs,
         action.failure,
+        action.reused,
     )
     return (
         ids[action.action],
@@ -251,6 +253,7 @@ def action_record(run: RunId, row: Row) -> ActionRecord:
         outcome_seq=outcome_seq,
         outputs=body.outputs,
         failure=body.failure,
+        reused=None if body.reused is None else RunId(body.reused),
     )
 
 

@@ -14,6 +14,7 @@ from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Change, RunRecord
+from volant.model.reusing import Reuse
 from volant.model.specs import ActionSpec
 from volant.model.waits import Wait
 from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
@@ -74,6 +75,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     env_vars: dict[str, str] = {}
     grace_period: float = 5.0
     """Seconds."""
+    reuse: Reuse | None = None
+    """What the run takes over from another one, which has ended."""
 
 
 class SubmitRun(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
@@ -230,6 +233,8 @@ class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The first line of its failure."""
     wait: Wait | None = None
     """What it waits for, if this engine executes it."""
+    reused: RunId | None = None
+    """The run that executed it, if this one took over the outcome."""
 
     @classmethod
     def of(cls, action: ActionRecord, wait: Wait | None) -> "ActionSummary":
@@ -249,6 +254,7 @@ class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             code="" if failure is None else failure.code,
             message="" if failure is None else failure.first_line[:_LONGEST_MESSAGE],
             wait=wait,
+            reused=action.reused,
         )
 
 

@@ -85,6 +85,10 @@ class Journal(Protocol):
         """One action, or None."""
         ...
 
+    async def actions_named(self, run: RunId, actions: Sequence[ActionId]) -> Sequence[ActionRecord]:
+        """Those of these actions that there are, in any order."""
+        ...
+
     async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
         """Ids of a run's actions that start with *prefix*, in their order as text; none for what is no hex."""
         ...

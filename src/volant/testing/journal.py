@@ -157,6 +157,7 @@ class JournalConformance(ABC):
             outcome_seq=5,
             outputs=Inline(data=b"\xc1"),
             failure=failure,
+            reused=RunId("r0"),
         )
         attempt = sample_attempt(
             1,
@@ -567,6 +568,24 @@ class JournalConformance(ABC):
             assert list(await journal.matching_actions(RunId("r1"), "", limit=2)) == ids[:2]
             assert list(await journal.matching_actions(RunId("r2"), "a")) == []
             assert list(await journal.matching_actions(RunId("nobody"), "a")) == []
+
+        self._with(tmp_path, body)
+
+    def test_actions_are_found_by_their_ids_together(self, tmp_path: Path) -> None:
+        """Each once, whatever else is asked for and however often."""
+
+        async def body(journal: Journal) -> None:
+            first = sample_action(1, phase=ActionPhase.SUCCEEDED, outputs=Inline(data=b"\x02"), reused=RunId("r0"))
+            second = sample_action(2)
+            other = sample_action(1, run="r2")
+            runs = (sample_run(), sample_run("r2"))
+            await journal.commit(Batch(runs=runs, actions=(first, second, other)))
+            asked = [action_id(2), action_id(3), ActionId("no id"), action_id(1), action_id(2)]
+            found = await journal.actions_named(RunId("r1"), asked)
+            assert sorted(found, key=lambda each: each.action) == sorted([first, second], key=lambda each: each.action)
+            assert list(await journal.actions_named(RunId("r2"), [action_id(1), action_id(2)])) == [other]
+            assert list(await journal.actions_named(RunId("r1"), [])) == []
+            assert list(await journal.actions_named(RunId("nobody"), asked)) == []
 
         self._with(tmp_path, body)
 

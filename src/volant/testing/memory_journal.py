@@ -141,6 +141,11 @@ class MemoryJournal:
         stored = self._runs().get(run)
         return None if stored is None or action not in stored.actions else stored.actions[action][1]
 
+    async def actions_named(self, run: RunId, actions: Sequence[ActionId]) -> Sequence[ActionRecord]:
+        stored = self._runs().get(run)
+        names = [] if stored is None else [action for action in dict.fromkeys(actions) if action in stored.actions]
+        return [self.store.runs[run].actions[action][1] for action in names]
+
     async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
         stored = self._runs().get(run)
         names = [] if stored is None else sorted(action for action in stored.actions if action.startswith(prefix))

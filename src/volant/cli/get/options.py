@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from volant.cli.instants import instant_option
+from volant.cli.pairs import name_value_pairs
 from volant.model.phases import ActionPhase
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,11 +45,4 @@ def since_option(function: F) -> F:
 
 def label_pairs(texts: tuple[str, ...]) -> dict[str, str]:
     """The labels in `K=V` texts."""
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            msg = f"--label: found {text!r}, expected NAME=VALUE"
-            raise click.UsageError(msg)
-        pairs[name] = value
-    return pairs
+    return name_value_pairs("--label", texts)

@@ -84,6 +84,14 @@ class Reader:
         rows = await self._of_action("action", run, action)
         return action_record(run, rows[0]) if rows else None
 
+    async def actions_named(self, run: RunId, actions: Sequence[ActionId]) -> list[ActionRecord]:
+        number = await self._number(run)
+        names = [name for name in map(_action_bytes, actions) if name is not None]
+        if number is None or not names:
+            return []
+        rows = await self._ask("actions_named", {"run_number": number, "actions": names})
+        return [action_record(run, row) for row in rows]
+
     async def matching_actions(self, run: RunId, prefix: str, limit: int) -> list[ActionId]:
         between = ids_between(prefix)
         number = await self._number(run)

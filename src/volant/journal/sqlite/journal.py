@@ -109,6 +109,9 @@ class SqliteJournal:
     async def action(self, run: RunId, action: ActionId) -> ActionRecord | None:
         return self._reader.action(run, action)
 
+    async def actions_named(self, run: RunId, actions: Sequence[ActionId]) -> Sequence[ActionRecord]:
+        return self._reader.actions_named(run, actions)
+
     async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
         return self._reader.matching_actions(run, prefix, limit)
 

@@ -98,6 +98,13 @@ class Reader:
         rows = self._ask("action", (number, name))
         return action_record(run, rows[0]) if rows else None
 
+    def actions_named(self, run: RunId, actions: Sequence[ActionId]) -> list[ActionRecord]:
+        number = self._number(run)
+        names = [name for name in map(_action_bytes, dict.fromkeys(actions)) if name is not None]
+        if number is None:
+            return []
+        return [action_record(run, row) for name in names for row in self._ask("action", (number, name))]
+
     def matching_actions(self, run: RunId, prefix: str, limit: int) -> list[ActionId]:
         number = self._number(run)
         between = ids_between(prefix)

@@ -61,6 +61,10 @@ ORDER BY created_at DESC, run DESC LIMIT %(limit)s
 SELECT action, parent, task, phase, created_at, ended_at, outcome_seq, body
 FROM volant.actions WHERE run_number = %(run_number)s AND action = %(action)s
 
+-- name: actions_named
+SELECT action, parent, task, phase, created_at, ended_at, outcome_seq, body
+FROM volant.actions WHERE run_number = %(run_number)s AND action = ANY(%(actions)s::bytea[])
+
 -- name: actions_by_prefix
 SELECT action FROM volant.actions
 WHERE run_number = %(run_number)s AND action >= %(lowest)s AND action <= %(highest)s ORDER BY action LIMIT %(limit)s
