@@ -1,8 +1,12 @@
 """A task that misbehaves fails alone: its siblings, its parent and the engine go on."""
 
+import sys
+import time
+
+import psutil
 import pytest
 
-from tests.scenarios.conftest import User, result
+from tests.scenarios.conftest import PATIENCE, User, result
 
 HEAD = """
     import asyncio, ctypes, json, os, signal, sys, subprocess, threading, time
@@ -135,3 +139,56 @@ def test_fifty_megabytes_of_output_harm_nobody(user: User) -> None:
     with logs[0].open("rb") as file:
         file.seek(-8, 2)
         assert file.read() == b"the end\n"
+
+
+def test_a_task_that_stops_its_parent_delays_others_only_for_a_moment(user: User) -> None:
+    done = user.python(
+        """
+        import os, signal, volant
+        env = volant.TaskEnvironment(name="stopping")
+
+        @env.task
+        async def child() -> int:
+            return 7
+
+        @env.task
+        async def main() -> int:
+            os.kill(os.getppid(), signal.SIGSTOP)
+            return await child()
+
+        if __name__ == "__main__":
+            print(volant.run(main).outputs()[0])
+        """,
+        name="stopping.py",
+    )
+    assert result(done) == 7
+
+
+def test_a_task_that_stops_its_parent_again_and_again_fails_alone(user: User) -> None:
+    body = "while True: os.kill(os.getppid(), signal.SIGSTOP)"
+    first, second, after, found = result(user.python(HEAD.replace("BODY", body), name="hostile.py"))  # type: ignore[misc]
+    assert (first, second, after) == ("1", "2", "3")
+    assert "the task stopped its parent process" in found
+
+
+def test_a_task_that_stops_itself_ends_when_its_run_is_aborted(user: User) -> None:
+    path = user.write(
+        "asleep.py",
+        """
+        import os, signal, volant
+        env = volant.TaskEnvironment(name="asleep")
+
+        @env.task
+        async def main() -> None:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        """,
+    )
+    client = user.start(sys.executable, "-m", "volant", "run", "--name", "stopped", str(path), "main")
+    deadline = time.monotonic() + PATIENCE
+    while not any(process.status() == psutil.STATUS_STOPPED for process in user.processes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    user.volant("abort", "stopped")
+    client.communicate(timeout=PATIENCE)
+    assert client.returncode != 0
+    assert not any(process.status() == psutil.STATUS_STOPPED for process in user.processes())

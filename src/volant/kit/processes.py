@@ -112,6 +112,14 @@ def session_of(pid: int) -> int | None:
         return None
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal stopped the process and none let it go on. One whose state cannot be read is not."""
+    if not _IS_LINUX:
+        return _psutil_is_stopped(pid)
+    fields = _stat(f"/proc/{pid}/stat")
+    return fields is not None and fields[:1] == [b"T"]
+
+
 def cpu_time_and_state(pid: int) -> tuple[float, bool]:
     """CPU seconds that the processes of a tree have used, and whether one of them wants the CPU now.
 
@@ -256,6 +264,14 @@ def _psutil_descendants(pid: int, *, recursive: bool) -> list[int]:
     with contextlib.suppress(psutil.Error):
         return [child.pid for child in psutil.Process(pid).children(recursive=recursive)]
     return []
+
+
+def _psutil_is_stopped(pid: int) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
 
 
 def _psutil_cpu(root: int) -> tuple[float, bool]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from volant.kit.processes import cpu_time_and_state
 from volant.launchers.lifelines import Lifeline
 from volant.launchers.orphans import Orphans
+from volant.launchers.waking import Waker
 from volant.launchers.zygote import Zygote
 from volant.model.exits import Exit
 from volant.model.failures import Failure
 from volant.model.ids import AttemptKey
-from volant.model.worker_protocol import EngineToWorker, WorkerToEngine
+from volant.model.worker_protocol import AttemptFinished, EngineToWorker, Failed, WorkerToEngine
 from volant.ports.launcher import AttemptOrder, LauncherEvents
 
 MAX_ZYGOTES = 8
@@ -38,6 +39,7 @@ class LocalLauncher:
         for old in zygote_logs.glob("*.log"):
             old.unlink(missing_ok=True)
         self._orphans = Orphans(lambda: {zygote.pid for zygote in (*self._zygotes.values(), *self._closed)})
+        self._waker = Waker(lambda: [*self._zygotes.values(), *self._closed], blame=self._blame)
 
     @property
     def zygotes(self) -> Sequence[Zygote]:
@@ -54,6 +56,7 @@ class LocalLauncher:
             self._zygotes[order.environment] = zygote
         zygote.start(order)
         self._owners[order.key] = zygote
+        self._waker.watch()
 
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
         zygote = self._owners.get(key)
@@ -80,6 +83,7 @@ class LocalLauncher:
         return found
 
     async def close(self) -> None:
+        await self._waker.close()
         for zygote in list(self._zygotes.values()):
             self._dismiss(zygote)
         await asyncio.gather(*(zygote.until_gone() for zygote in list(self._closed)))
@@ -92,6 +96,10 @@ class LocalLauncher:
     def _dismiss(self, zygote: Zygote) -> None:
         self.zygote_closed(zygote)
         zygote.leave()
+
+    def _blame(self, key: AttemptKey, failure: Failure) -> None:
+        self._events.attempt_said(key, [AttemptFinished(attempt_key=key, outcome=Failed(failure=failure))])
+        self.end(key, grace=0)
 
     # What zygotes say
 

@@ -136,6 +136,11 @@ class Zygote:
         """Attempts that are not gone."""
         return len(self._workers) + len(self._waiting)
 
+    @property
+    def workers(self) -> dict[AttemptKey, int]:
+        """Attempts that have a process, and its id."""
+        return {key: worker.pid for key, worker in self._workers.items() if worker.pid is not None}
+
     def start(self, order: AttemptOrder) -> None:
         """Fork a worker once the code is imported.
 
@@ -159,7 +164,7 @@ class Zygote:
     def end(self, key: AttemptKey, *, grace: float) -> None:
         """End a worker's process tree."""
         if key in self._workers:
-            self._wake()
+            self.wake()
             self._say(EndWorker(attempt_key=key, grace=grace))
         elif self._waiting.pop(key, None) is not None:
             self._loop.call_soon(self._events.worker_gone, key, Exit())
@@ -175,7 +180,7 @@ class Zygote:
         """Ask it to end; its workers are killed. `zygote_gone` follows within bounds."""
         self._is_closed = True
         if self._is_ready:
-            self._wake()
+            self.wake()
             self._say(LeaveZygote())
             self._bury(within=_LEAVING)
         else:
@@ -187,8 +192,8 @@ class Zygote:
         if self._burial is not None:
             await asyncio.shield(self._burial)
 
-    def _wake(self) -> None:
-        """One of its forks may have stopped it; nothing could be ended then."""
+    def wake(self) -> None:
+        """Let it go on: one of its forks may have stopped it, and nothing could be ended then."""
         # Not waited for before it is buried, so that the number is nobody else's.
         if self._burial is None:
             with contextlib.suppress(ProcessLookupError):

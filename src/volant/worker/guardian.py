@@ -209,6 +209,8 @@ _KILLED = float("inf")
 def _terminate(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGTERM)
+        # One that is stopped hears it only when it goes on.
+        os.killpg(pid, signal.SIGCONT)
     except ProcessLookupError:
         # Forked so recently that it does not lead its own group yet.
         with contextlib.suppress(ProcessLookupError):
