@@ -164,6 +164,10 @@ def test_a_home_cannot_name_another_home(home: Path, project: Path) -> None:
         ({"VOLANT_CAPACITY_CPU": "many"}, "wanted a number of cores"),
         ({"VOLANT_CAPACITY_MEMORY": "2Xi"}, "wanted a size"),
         ({"VOLANT_CAPACITY_PROCESSES": "1.5"}, "wanted a whole number, at least 1"),
+        ({"VOLANT_CAPACITY_PROCESSES": "9" * 5000}, "wanted a whole number, at least 1"),
+        ({"VOLANT_CAPACITY_GPU": "1" + "0" * 30}, "wanted a whole number, at most 2147483647"),
+        ({"VOLANT_CAPACITY_CPU": "1" + "0" * 30}, "wanted at most 2147483 cores"),
+        ({"VOLANT_CAPACITY_MEMORY": "1" + "0" * 30}, "wanted less than 8Ei"),
         ({"VOLANT_STRICT": "perhaps"}, "wanted true or false"),
         ({"VOLANT_DATABASE": "plain"}, "wanted a URL"),
         ({"VOLANT_HOME": ""}, "home: found '', wanted a folder"),
@@ -300,3 +304,9 @@ def test_a_refused_url_does_not_show_its_password(home: Path, project: Path) -> 
     with pytest.raises(SettingsError, match=r"found '//me:\*\*\*@host/name', wanted a URL") as caught:
         load(home, project, {"VOLANT_DATABASE": "//me:hunter2@host/name"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_number_in_a_file_that_no_float_holds_is_an_error_that_names_it(home: Path, project: Path) -> None:
+    write_home(home, "grace_period = 1" + "0" * 400)
+    with pytest.raises(SettingsError, match=r"config\.toml:1: grace_period: found 10+, wanted seconds"):
+        load(home, project)

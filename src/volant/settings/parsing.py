@@ -1,5 +1,6 @@
 """How the text of a setting becomes a value."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,11 @@ from volant.settings.tree import Mode, QueueSettings
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+_MOST = 2**31 - 1
+"""Of anything that is counted."""
+_LARGEST = 2**63 - 1
+"""Bytes; more has no place in the journal."""
+_WHOLE = re.compile(r"[+-]?[0-9]{1,1000}", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 
@@ -63,7 +69,7 @@ def parse_duration(raw: object) -> timedelta:
     if isinstance(raw, timedelta) and raw >= timedelta(0):
         return raw
     seconds: float | None = None
-    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool) and -_MOST <= raw <= _MOST:
         seconds = float(raw)
     elif isinstance(raw, str):
         text = raw.strip()
@@ -87,8 +93,8 @@ def parse_cores(raw: object) -> int:
     except ValueError as error:
         msg = "a number of cores such as 2, 0.5 or '500m'"
         raise Unparsable(msg) from error
-    if cores < 1:
-        msg = "more than no core"
+    if not 1 <= cores <= _MOST:
+        msg = "more than no core" if cores < 1 else f"at most {_MOST // 1000} cores"
         raise Unparsable(msg)
     return cores
 
@@ -100,8 +106,8 @@ def parse_size(raw: object) -> int:
     except ValueError as error:
         msg = "a size such as '512Mi' or '8Gi'"
         raise Unparsable(msg) from error
-    if size < 1:
-        msg = "more than no memory"
+    if not 1 <= size <= _LARGEST:
+        msg = "more than no memory" if size < 1 else "less than 8Ei"
         raise Unparsable(msg)
     return size
 
@@ -113,10 +119,13 @@ def whole_number(least: int) -> Callable[[object], int]:
         number: int | None = None
         if isinstance(raw, int) and not isinstance(raw, bool):
             number = raw
-        elif isinstance(raw, str) and raw.strip().lstrip("+-").isdecimal():
+        elif isinstance(raw, str) and _WHOLE.fullmatch(raw.strip()):
             number = int(raw)
         if number is None or number < least:
             msg = f"a whole number, at least {least}"
+            raise Unparsable(msg)
+        if number > _MOST:
+            msg = f"a whole number, at most {_MOST}"
             raise Unparsable(msg)
         return number
 
