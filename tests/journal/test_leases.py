@@ -13,7 +13,7 @@ from volant.model.errors import RunNotFoundError
 from volant.model.ids import RunId
 from volant.model.phases import ActionPhase
 from volant.model.records import Batch
-from volant.ports.leases import Lease
+from volant.ports.leases import Lease, OwnedElsewhere
 from volant.testing.journal import refused, sample_run
 from volant.testing.leases import R1, LeaseConformance, Owner
 from volant.testing.memory_journal import MemoryJournal, MemoryStore
@@ -76,5 +76,25 @@ def test_where_there_is_one_owner_every_run_that_it_did_not_begin_can_be_acquire
         assert list(await leases.reap()) == ["old", "r1"]
         await refused(leases.acquire(RunId("nowhere")), RunNotFoundError)
         await journal.close()
+
+    asyncio.run(body())
+
+
+def test_a_run_of_an_owner_that_is_known_to_be_dead_is_taken_over_at_once(postgres: PostgresServer) -> None:
+    async def body() -> None:
+        url = postgres.new_database()
+        gone = await PostgresJournal.open(url, owner="gone")
+        await gone.commit(Batch(runs=(sample_run(), sample_run("other"))))
+        stranger = await PostgresJournal.open(url, owner="stranger", dead=("somebody",))
+        assert list(await stranger.leases.reap()) == []
+        assert isinstance(await stranger.leases.acquire(R1), OwnedElsewhere)
+        heir = await PostgresJournal.open(url, owner="heir", dead=("somebody", "gone"))
+        assert set(await heir.leases.reap()) == {"r1", "other"}
+        assert await heir.leases.acquire(R1) == Lease(run=R1, owner="heir", token=2)
+        assert list(await heir.leases.reap()) == ["other"]
+        # However late it is: what the dead one had sent is not stored any more.
+        await refused(gone.commit(Batch(runs=(sample_run(labels={"late": "yes"}),))))
+        for journal in (stranger, heir, gone):
+            await journal.close()
 
     asyncio.run(body())

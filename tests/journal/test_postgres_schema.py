@@ -221,7 +221,7 @@ TYPES = {
     "since": str(-(1 << 63)),
     "duration": "interval '1 s'",
     **dict.fromkeys(("run", "task", "key", "value", "spec", "owner", "writer", "prefix"), "'x'"),
-    **dict.fromkeys(("runs",), "ARRAY['x']"),
+    **dict.fromkeys(("runs", "dead"), "ARRAY['x']"),
     **dict.fromkeys(("numbers", "tokens", "phases"), "ARRAY[1]"),
 }
 

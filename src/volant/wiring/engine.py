@@ -98,7 +98,7 @@ def be_engine(
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(_serve(home, settings, clock, listens))
+        runner.run(_serve(home, settings, clock, lock, listens))
     if journal_lock is not None:
         journal_lock.release()
 
@@ -107,6 +107,7 @@ async def _serve(
     home: Path,
     settings: Settings,
     clock: Clock,
+    lock: HomeLock,
     listens: Callable[[Engine, Callable[[], None]], None] | None,
 ) -> None:
     stopping = asyncio.Event()
@@ -123,7 +124,8 @@ async def _serve(
     loop.set_exception_handler(failed)
     async with contextlib.AsyncExitStack() as stack:
         name = f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-        journal, leases = await open_journal(settings, owner=name)
+        lock.note(name)
+        journal, leases = await open_journal(settings, owner=name, dead=lock.before)
         stack.push_async_callback(journal.close)
 
         def committed(run: RunId, changes: Sequence[Change]) -> None:

@@ -1,5 +1,6 @@
 """Opens the journal that the settings name, with the leases that its engine needs."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -19,15 +20,15 @@ class OpenJournal(NamedTuple):
     leases: Leases
 
 
-async def open_journal(settings: Settings, *, owner: str) -> OpenJournal:
-    """The journal, opened for the one engine of this name.
+async def open_journal(settings: Settings, *, owner: str, dead: Sequence[str] = ()) -> OpenJournal:
+    """The journal, opened for the one engine of this name. Leases of *dead* engines need not run out.
 
     Raises:
         JournalError: it cannot be opened; the hint says what to do.
         NotSupportedError: a package is missing, or there is no adapter for the URL.
     """
     if is_shared(settings):
-        return await _open_postgres(settings, owner)
+        return await _open_postgres(settings, owner, dead)
     from volant.journal.sole_leases import SoleLeases
     from volant.journal.sqlite.journal import SqliteJournal
 
@@ -57,10 +58,10 @@ def missing_postgres(error: ImportError) -> NotSupportedError:
     return NotSupportedError(msg, hint="pip install 'volant[postgres]'")
 
 
-async def _open_postgres(settings: Settings, owner: str) -> OpenJournal:
+async def _open_postgres(settings: Settings, owner: str, dead: Sequence[str]) -> OpenJournal:
     try:
         from volant.journal.postgres.journal import PostgresJournal
     except ImportError as error:
         raise missing_postgres(error) from error
-    journal = await PostgresJournal.open(settings.database or "", owner=owner)
+    journal = await PostgresJournal.open(settings.database or "", owner=owner, dead=dead)
     return OpenJournal(journal, journal.leases)

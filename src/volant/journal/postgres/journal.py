@@ -37,7 +37,9 @@ class PostgresJournal:
     looked up before it is told or done again; a server that stays away longer than *patience* ends it.
     """
 
-    def __init__(self, server: Server, *, owner: str, lease: timedelta, group_rows: int, read_only: bool) -> None:
+    def __init__(
+        self, server: Server, *, owner: str, dead: Sequence[str], lease: timedelta, group_rows: int, read_only: bool
+    ) -> None:
         self._where = server.where
         self._connections = Connections(server)
         self._reader = Reader(self._connections)
@@ -48,7 +50,7 @@ class PostgresJournal:
         self._name = name
         self._writer = None if read_only else Writer(server, storing, name=name, group_rows=group_rows)
         self._sweeping: set[asyncio.Task[None]] = set()
-        self.leases = PostgresLeases(self._connections, holdings, duration=lease)
+        self.leases = PostgresLeases(self._connections, holdings, dead=dead, duration=lease)
         """Which runs this journal may write."""
 
     @classmethod
@@ -57,6 +59,7 @@ class PostgresJournal:
         url: str,
         *,
         owner: str | None = None,
+        dead: Sequence[str] = (),
         lease: timedelta = LEASE,
         patience: timedelta = PATIENCE,
         group_rows: int = 2000,
@@ -64,7 +67,8 @@ class PostgresJournal:
     ) -> Self:
         """Open the journal of a database; in an empty one its tables are made.
 
-        *owner* is a name that nobody had before; without one it is random. *group_rows* is how many rows go into one
+        *owner* is a name that nobody had before; without one it is random. *dead* are owners that are known to be gone
+        for good: their runs can be acquired before their leases have run out. *group_rows* is how many rows go into one
         transaction at most. *read_only* finds the schema as it is, and refuses `commit`.
 
         Raises:
@@ -76,6 +80,7 @@ class PostgresJournal:
         journal = cls(
             server,
             owner=owner or secrets.token_hex(8),
+            dead=dead,
             lease=lease,
             group_rows=group_rows,
             read_only=read_only,

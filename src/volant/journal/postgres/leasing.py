@@ -16,9 +16,13 @@ from volant.ports.leases import Lease, OwnedElsewhere
 class PostgresLeases:
     """The `Leases` of one journal's owner; its writer heeds them."""
 
-    def __init__(self, connections: Connections, holdings: Holdings, *, duration: timedelta) -> None:
+    def __init__(
+        self, connections: Connections, holdings: Holdings, *, dead: Sequence[str], duration: timedelta
+    ) -> None:
+        """Leases of *dead* owners count as having run out."""
         self._connections = connections
         self._holdings = holdings
+        self._dead = list(dead)
         self._duration = duration
 
     @property
@@ -71,5 +75,5 @@ class PostgresLeases:
         return [run for run, token in tokens.items() if run not in extended and self._holdings.held.get(run) == token]
 
     async def _ask(self, statement: str, parameters: dict[str, Any]) -> list[Row]:
-        given = {**parameters, "owner": self.owner, "duration": self._duration}
+        given = {**parameters, "owner": self.owner, "dead": self._dead, "duration": self._duration}
         return await self._connections.ask(STATEMENTS[statement], given)

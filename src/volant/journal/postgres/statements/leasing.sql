@@ -24,7 +24,8 @@ SELECT number, %(owner)s, 1, clock_timestamp() + %(duration)s FROM unnest(%(numb
 -- name: acquire
 WITH wanted AS (
     SELECT l.run_number FROM volant.leases AS l JOIN volant.runs AS r ON r.number = l.run_number
-    WHERE r.run = %(run)s AND (l.until <= clock_timestamp() OR l.owner = %(owner)s) FOR UPDATE OF l
+    WHERE r.run = %(run)s
+        AND (l.until <= clock_timestamp() OR l.owner = %(owner)s OR l.owner = ANY(%(dead)s::text[])) FOR UPDATE OF l
 )
 UPDATE volant.leases AS l
 SET owner = %(owner)s, token = l.token + 1, until = clock_timestamp() + %(duration)s
@@ -50,4 +51,4 @@ WHERE l.run_number = r.number AND l.token = h.token AND l.owner = %(owner)s
 -- 11 is the first code of a final phase. Sorted apart, lest the planner go through all runs by age.
 WITH unfinished AS MATERIALIZED (SELECT number, run, created_at FROM volant.runs WHERE phase < 11)
 SELECT r.run FROM unfinished AS r JOIN volant.leases AS l ON l.run_number = r.number
-WHERE l.until <= clock_timestamp() ORDER BY r.created_at, r.run
+WHERE l.until <= clock_timestamp() OR l.owner = ANY(%(dead)s::text[]) ORDER BY r.created_at, r.run

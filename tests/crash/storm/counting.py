@@ -1,0 +1,59 @@
+"""What the lines of a log say: how often each thing was executed, and whether the laws held."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Count(NamedTuple):
+    """Of one run."""
+
+    keys: int
+    """Different things that were executed."""
+    executions: int
+    again: int
+    """Executions of what had been executed, and had neither failed by itself nor been told."""
+    told: int
+    """Outcomes that a client outside was told."""
+    heard: int
+    """Outcomes that parents were told."""
+    broken: tuple[str, ...]
+    """A sentence for each time that a law was broken."""
+
+
+def count(lines: Iterable[str]) -> Count:
+    """Count the lines of a log in their order."""
+    keys: dict[str, str] = {}
+    """What happened last to each thing that was executed."""
+    key_of: dict[str, str] = {}
+    told: set[str] = set()
+    heard: set[str] = set()
+    winners: dict[str, str] = {}
+    executions = again = 0
+    broken: list[str] = []
+    for line in lines:
+        match line.split():
+            case ["executed", key, action]:
+                executions += 1
+                key_of[action] = key
+                if key in told:
+                    broken.append(f"{key} was told to a client outside and executed again, as action {action}")
+                elif key in heard:
+                    broken.append(f"{key} was told to its parent and executed again, as action {action}")
+                elif keys.get(key) == "executed":
+                    again += 1
+                keys[key] = "executed"
+            case ["failed", key]:
+                keys[key] = "failed"
+            case ["heard", key]:
+                heard.add(key)
+            case ["told", action]:
+                if action in key_of:
+                    told.add(key_of[action])
+                else:
+                    broken.append(f"action {action} was told before it was executed")
+            case ["won", key, side]:
+                if winners.setdefault(key, side) != side:
+                    broken.append(f"the race {key} was won by {winners[key]}, and then by {side}")
+            case words:
+                broken.append(f"a line of the log is {words}")
+    return Count(len(keys), executions, again, len(told), len(heard), tuple(broken))
