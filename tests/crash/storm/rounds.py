@@ -66,7 +66,11 @@ class Round:
         self._clients = 0
         self._said = ""
         kept = {name: text for name, text in os.environ.items() if not name.startswith("VOLANT_")}
-        given = {"VOLANT_HOME": str(self._home), "TMPDIR": str(self._temporary), "PYTHONPATH": str(_ROOT)}
+        given = {
+            "VOLANT_HOME": str(self._home),
+            "TMPDIR": str(self._temporary),
+            "PYTHONPATH": os.pathsep.join(str(folder) for folder in (_ROOT / "src", _ROOT)),
+        }
         self._environ = {**kept, **given, **database.variables()}
 
     def play(self) -> Outcome:
