@@ -3,6 +3,7 @@
 from volant.model.errors import (
     ActionNotFoundError,
     ArgumentError,
+    BatchRefusedError,
     BlobCorruptError,
     BlobError,
     BlobMissingError,
@@ -43,6 +44,7 @@ from volant.values.failures import Details, details
 __all__ = [
     "ActionNotFoundError",
     "ArgumentError",
+    "BatchRefusedError",
     "BlobCorruptError",
     "BlobError",
     "BlobMissingError",

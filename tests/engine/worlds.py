@@ -36,6 +36,7 @@ from volant.model.records import Change, RunRecord
 from volant.model.worker_protocol import EngineToWorker, RunContext
 from volant.ports.journal import Journal
 from volant.ports.launcher import Launcher, LauncherEvents
+from volant.ports.leases import Leases
 from volant.testing.scripted_launcher import Script, ScriptedLauncher, encoded, scripted_id, scripted_spec
 
 CODE = CodeSource(interpreter="python", package_root="", sys_path=(), cwd="/", digest="")
@@ -46,10 +47,13 @@ PATIENCE = 60.0
 class World:
     """An engine, its journal, its launcher and its face."""
 
-    def __init__(self, folder: Path, journal: Journal, scripts: dict[str, Script], cpu: int) -> None:
+    def __init__(
+        self, folder: Path, journal: Journal, scripts: dict[str, Script], cpu: int, leases: Leases | None = None
+    ) -> None:
         self.journal = journal
         self.launcher = ScriptedLauncher(scripts)
         self.broken: list[BaseException] = []
+        self.given_up: list[RunId] = []
         self.stopped = asyncio.Event()
         self.socket = folder / "s.sock"
         self.service: Service
@@ -61,13 +65,14 @@ class World:
             log_folder=lambda run: f"logs/{run}",
             on_committed=self._committed,
             on_broken=self.broken.append,
+            on_given_up=self._given_up,
         )
         self.launcher.events = self.engine
         self.service = Service(
             ServiceParts(
                 engine=self.engine,
                 journal=journal,
-                leases=SoleLeases(journal, owner="engine"),
+                leases=leases or SoleLeases(journal, owner="engine"),
                 clock=LoopClock(),
                 local=self.launcher,
                 inline=partial(_inline, self.engine),
@@ -85,6 +90,10 @@ class World:
 
     def _committed(self, run: RunId, changes: Sequence[Change]) -> None:
         self.service.committed(run, changes)
+
+    def _given_up(self, run: RunId, error: BaseException) -> None:
+        self.given_up.append(run)
+        self.service.given_up(run, error)
 
     async def run(self, task: str, *, name: str = "r", retries: int = 0, at_once: int | None = None) -> RunRecord:
         await self.submit(task, name=name, retries=retries, at_once=at_once)
@@ -196,13 +205,13 @@ def submission(task: str, *, name: str | None, mode: str = "local", retries: int
 
 @asynccontextmanager
 async def world(
-    folder: Path, *, cpu: int = 2000, journal: Journal | None = None, **scripts: Script
+    folder: Path, *, cpu: int = 2000, journal: Journal | None = None, leases: Leases | None = None, **scripts: Script
 ) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         if journal is None:
             journal = await SqliteJournal.open(folder / "journal.db")
         stack.push_async_callback(journal.close)
-        found = World(folder, journal, scripts, cpu)
+        found = World(folder, journal, scripts, cpu, leases)
         stack.push_async_callback(found.launcher.close)
         stack.push_async_callback(found.engine.close)
         found.socket.unlink(missing_ok=True)

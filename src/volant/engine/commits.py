@@ -1,4 +1,8 @@
-"""What happened during a turn of the loop goes to the journal as one batch, and what has to be told waits for it."""
+"""What happened during a turn of the loop goes to the journal, and what has to be told waits for it.
+
+Each run has a batch of its own, so that one that may not be written here any more harms no other; the journal stores
+them together.
+"""
 
 import asyncio
 import contextlib
@@ -9,9 +13,9 @@ from functools import partial
 
 from volant.decide.commands import RunFinished, Tell
 from volant.engine.live_run import LiveRun
-from volant.model.errors import JournalError
+from volant.model.errors import BatchRefusedError, JournalError
 from volant.model.ids import ActionId, RunId
-from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
+from volant.model.records import Batch, Change, SpecRecord
 from volant.ports.journal import Journal, Receipt
 
 log = logging.getLogger("volant.engine")
@@ -34,13 +38,16 @@ class Commits:
         tell: Callable[[LiveRun, Told], None],
         on_committed: Listener,
         on_refused: Callable[[BaseException], None],
+        on_run_refused: Callable[[RunId, JournalError], None],
     ) -> None:
-        """*before* is called at the end of a turn, and may change more; *tell* performs what waited for a commit."""
+        """*before* is called at the end of a turn, and may change more; *tell* performs what waited for a commit.
+        *on_refused* hears that nothing is written any more, *on_run_refused* that nothing of one run is."""
         self._journal = journal
         self._before = before
         self._tell = tell
         self._on_committed = on_committed
         self._on_refused = on_refused
+        self._on_run_refused = on_run_refused
         self._loop = asyncio.get_running_loop()
         self._changed: dict[RunId, LiveRun] = {}
         self._specs: list[SpecRecord] = []
@@ -54,8 +61,9 @@ class Commits:
         """It was closed, or the journal refuses: nothing is written any more."""
 
     def changed(self, live: LiveRun) -> None:
-        """The run has, or may have, something to write."""
-        self._changed[live.run] = live
+        """The run has, or may have, something to write. What changes in one that was given up is not written."""
+        if not live.is_given_up:
+            self._changed[live.run] = live
         if not self._is_turn_planned:
             self._is_turn_planned = True
             self._loop.call_soon(self._end_turn)
@@ -66,6 +74,8 @@ class Commits:
 
     def then(self, live: LiveRun, command: Told) -> None:
         """Perform *command* when what has changed until now is committed."""
+        if live.is_given_up:
+            return
         self._waiting.append((live, command))
         self._untold += 1
 
@@ -74,15 +84,19 @@ class Commits:
         """Whether something waits for its commit to be told."""
         return self._untold > 0
 
-    async def flush(self) -> None:
-        """Return when everything that happened so far is committed.
+    async def flush(self, live: LiveRun | None = None) -> None:
+        """Return when everything that happened so far is committed. That a run was refused is told of *live* only.
 
         Raises:
             JournalError: it is not.
         """
         self._before()
-        receipt = self._commit()
-        await (receipt if receipt is not None else self._journal.commit(Batch()))
+        for each, receipt in self._commit() or [(None, self._journal.commit(Batch()))]:
+            try:
+                await receipt
+            except BatchRefusedError:
+                if each is live:
+                    raise
 
     async def until_ended(self, run: RunId, action: ActionId | None) -> None:
         """Return when the end of a live run, or of a live action of it, is committed.
@@ -102,23 +116,26 @@ class Commits:
         """The end of a run is committed."""
         self._resolve(run, None)
 
+    def give_up(self, run: RunId, error: JournalError) -> None:
+        """Nothing of a run is written any more; who waits for an end in it is told."""
+        self._changed.pop(run, None)
+        for key in [key for key in self._ends if key[0] == run]:
+            self._reject(self._ends.pop(key), error)
+
     def refuse(self, error: BaseException) -> None:
         """Nothing can be written any more; who waits is told."""
         if self.is_over:
             return
         self.is_over = True
         for end in self._ends.values():
-            if not end.done():
-                end.set_exception(JournalError(str(error)))
-                # Whoever waits gets it; that perhaps nobody does is no news.
-                end.exception()
+            self._reject(end, JournalError(str(error)))
         self._on_refused(error)
 
     async def close(self) -> None:
         """Write what has changed, and then nothing more."""
-        receipt = self._commit()
+        given = self._commit()
         self.is_over = True
-        if receipt is not None:
+        for _, receipt in given:
             # That it was refused is in the log; whatever else is to be closed must be all the same.
             with contextlib.suppress(JournalError):
                 await receipt
@@ -135,81 +152,98 @@ class Commits:
             # saves a transaction for every start and every exit of a process.
             self._unhurried = self._loop.call_later(_UNHURRIED.total_seconds(), self._commit)
 
-    def _commit(self) -> Receipt | None:
+    def _commit(self) -> list[tuple[LiveRun | None, Receipt]]:
+        """Give all that has changed to the journal: the receipts, with whose they are."""
         if self.is_over:
-            return None
-        batch, fed = self._drained()
+            return []
         if self._unhurried is not None:
             self._unhurried.cancel()
             self._unhurried = None
-        waiting, self._waiting = self._waiting, []
-        if batch is None:
-            self._perform(waiting)
-            return None
+        waiting: dict[RunId, list[tuple[LiveRun, Told]]] = {}
+        for live, command in self._waiting:
+            waiting.setdefault(live.run, []).append((live, command))
+        self._waiting = []
+        given: list[tuple[LiveRun | None, Receipt]] = []
+        if self._specs:
+            specs, self._specs = tuple(self._specs), []
+            given.append((None, self._give(Batch(specs=specs), partial(self._committed, None, (), [], []))))
+        changed, self._changed = self._changed, {}
+        for live in changed.values():
+            if live.machine.has_changes:
+                given.append((live, self._give_run(live, waiting.pop(live.run, []))))
+        rest = [told for several in waiting.values() for told in several]
+        if given and rest:
+            given[-1][1].add_done_callback(partial(self._told_after, rest))
+        else:
+            self._perform(rest)
+        return given
+
+    def _give_run(self, live: LiveRun, waiting: list[tuple[LiveRun, Told]]) -> Receipt:
+        drained = live.machine.drain()
+        batch = Batch(
+            runs=() if drained.run is None else (drained.run,),
+            actions=tuple(drained.actions),
+            attempts=tuple(drained.attempts),
+            changes=tuple(drained.changes),
+        )
         ended = [
             key
             for record in batch.actions
             if record.phase.is_final and (key := (record.run, record.action)) in self._ends
         ]
-        receipt = self._journal.commit(batch)
-        receipt.add_done_callback(partial(self._committed, fed, waiting, ended))
-        return receipt
+        return self._give(batch, partial(self._committed, live, batch.changes, waiting, ended))
 
-    def _drained(self) -> tuple[Batch | None, list[tuple[LiveRun, tuple[Change, ...]]]]:
-        """All that has changed, and whose changes they are."""
-        runs: list[RunRecord] = []
-        actions: list[ActionRecord] = []
-        attempts: list[AttemptRecord] = []
-        changes: list[Change] = []
-        fed: list[tuple[LiveRun, tuple[Change, ...]]] = []
-        for live in self._changed.values():
-            if not live.machine.has_changes:
-                continue
-            drained = live.machine.drain()
-            if drained.run is not None:
-                runs.append(drained.run)
-            actions += drained.actions
-            attempts += drained.attempts
-            changes += drained.changes
-            if drained.changes:
-                fed.append((live, drained.changes))
-        self._changed.clear()
-        specs, self._specs = self._specs, []
-        if not (runs or actions or attempts or changes or specs):
-            return None, fed
-        batch = Batch(
-            runs=tuple(runs),
-            actions=tuple(actions),
-            attempts=tuple(attempts),
-            changes=tuple(changes),
-            specs=tuple(specs),
-        )
-        return batch, fed
+    def _give(self, batch: Batch, done: Callable[[Receipt], None]) -> Receipt:
+        receipt = self._journal.commit(batch)
+        receipt.add_done_callback(done)
+        return receipt
 
     def _committed(
         self,
-        fed: list[tuple[LiveRun, tuple[Change, ...]]],
+        live: LiveRun | None,
+        changes: tuple[Change, ...],
         waiting: list[tuple[LiveRun, Told]],
         ended: list[tuple[RunId, ActionId]],
         receipt: Receipt,
     ) -> None:
-        if receipt.error is not None:
-            self.refuse(receipt.error)
+        error = receipt.error
+        if error is not None:
+            self._untold -= len(waiting)
+            if live is not None and isinstance(error, BatchRefusedError):
+                if not live.is_given_up:
+                    self._on_run_refused(live.run, error)
+            else:
+                self.refuse(error)
             return
-        for live, changes in fed:
+        if live is not None and changes:
             live.committed_seq = changes[-1].seq
         self._perform(waiting)
         for run, action in ended:
             self._resolve(run, action)
-        for live, changes in fed:
+        if live is not None and changes:
             self._on_committed(live.run, changes)
+
+    def _told_after(self, waiting: list[tuple[LiveRun, Told]], receipt: Receipt) -> None:
+        # The commit of another run: that it alone was refused is nothing to this one.
+        if receipt.error is None or isinstance(receipt.error, BatchRefusedError):
+            self._perform(waiting)
+        else:
+            self._untold -= len(waiting)
 
     def _perform(self, waiting: list[tuple[LiveRun, Told]]) -> None:
         self._untold -= len(waiting)
         for live, command in waiting:
-            self._tell(live, command)
+            if not live.is_given_up:
+                self._tell(live, command)
 
     def _resolve(self, run: RunId, action: ActionId | None) -> None:
         end = self._ends.pop((run, action), None)
         if end is not None and not end.done():
             end.set_result(None)
+
+    @staticmethod
+    def _reject(end: "asyncio.Future[None]", error: JournalError) -> None:
+        if not end.done():
+            end.set_exception(error)
+            # Whoever waits gets it; that perhaps nobody does is no news.
+            end.exception()

@@ -41,7 +41,7 @@ from volant.engine.resuming import Interrupted
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
-from volant.model.errors import EngineGoneError
+from volant.model.errors import EngineGoneError, JournalError
 from volant.model.exits import Exit
 from volant.model.failures import Failure
 from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
@@ -69,6 +69,8 @@ from volant.ports.launcher import AttemptOrder, Launcher
 log = logging.getLogger("volant.engine")
 
 _ACTION_ID = re.compile("[0-9a-f]{32}")
+_LOOK_AGAIN = 0.01
+"""Seconds between two looks whether killed processes are gone."""
 _NO_PLACE = Request(cpu=0, processes=0)
 """What an attempt asks for that runs in the client."""
 
@@ -108,15 +110,17 @@ class Engine:
         log_folder: Callable[[RunId], str],
         on_committed: Listener,
         on_broken: Callable[[BaseException], None],
+        on_given_up: Callable[[RunId, JournalError], None] = lambda _run, _error: None,
     ) -> None:
         """*log_folder* makes the folder for the captured output of a run's attempts, and may raise `OSError`;
-        *on_broken* hears that the journal refuses."""
+        *on_broken* hears that the journal refuses, *on_given_up* that this engine does not execute a run any more."""
         self.placement = Placement(capacity)
         self.runs: dict[RunId, LiveRun] = {}
         self._clock = clock
         self._host = host
         self._log_folder = log_folder
         self._on_broken = on_broken
+        self._on_given_up = on_given_up
         self._loop = asyncio.get_running_loop()
         self._next_key = 0
         self._attempts: dict[AttemptKey, LiveRun] = {}
@@ -131,7 +135,12 @@ class Engine:
         )
         self._journal = journal
         self._commits = Commits(
-            journal, before=self._place, tell=self._perform_told, on_committed=on_committed, on_refused=self._refused
+            journal,
+            before=self._place,
+            tell=self._perform_told,
+            on_committed=on_committed,
+            on_refused=self._refused,
+            on_run_refused=self.give_up,
         )
         self._replays = Replays(
             journal,
@@ -176,7 +185,7 @@ class Engine:
         self._warn_of_no_effect(live, known)
         for warning in submission.warnings:
             self.warn(live, warning)
-        await self._commits.flush()
+        await self._commits.flush(live)
         return live
 
     async def resume(
@@ -207,7 +216,7 @@ class Engine:
             live.said_not_enforced.update(known.spec.not_enforced)
         self._take_in(live)
         self._perform(live, machine.restore(past, self._clock.now()))
-        await self._commits.flush()
+        await self._commits.flush(live)
         return live
 
     def _take_in(self, live: LiveRun) -> None:
@@ -235,6 +244,23 @@ class Engine:
         live = self.runs.get(run)
         if live is not None:
             self._perform(live, live.machine.abort(action, reason, self._clock.now()))
+
+    def give_up(self, run: RunId, error: JournalError) -> None:
+        """Stop executing a run at once and leave it in the journal as it is: it is another's, or cannot be written."""
+        live = self.runs.pop(run, None)
+        if live is None:
+            return
+        log.error("run %s is given up: %s", run, error)
+        live.is_given_up = True
+        self._perform(live, live.machine.abort(None, str(error), self._clock.now()))
+        self.placement.unbind(run)
+        self._commits.give_up(run, error)
+        self._on_given_up(run, error)
+
+    async def until_gone(self, run: RunId) -> None:
+        """Return when nothing is left of a run that was given up."""
+        while any(live.run == run and live.is_given_up for live in self._attempts.values()):  # noqa: ASYNC110 - rare
+            await asyncio.sleep(_LOOK_AGAIN)
 
     def warn(self, live: LiveRun, message: str) -> None:
         """Tell whoever watches the run, once."""
@@ -418,7 +444,7 @@ class Engine:
                     self._observer.spoke(key)
                     self.placement.take_back(key)
                 case EndTree(key=key, at_once=at_once):
-                    live.launcher.end(key, grace=0 if at_once else live.options.grace_period)
+                    live.launcher.end(key, grace=0 if at_once or live.is_given_up else live.options.grace_period)
                 case Tell() | RunFinished():
                     self._commits.then(live, command)
                 case TellRecorded(key=key, calls=calls):

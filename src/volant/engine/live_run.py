@@ -79,6 +79,8 @@ class LiveRun:
         self.options = options
         self.is_placed = is_placed
         self.committed_seq = 0
+        self.is_given_up = False
+        """It is another's, or cannot be written: nothing of it is written or told here any more."""
         self.said_not_enforced: set[str] = set()
         """Parameters without an effect that were mentioned already."""
         self.log_folder: str | None = None

@@ -163,6 +163,11 @@ class Service:
         for watcher in self._watchers.get(run, ()):
             watcher.committed(changes)
 
+    def given_up(self, run: RunId, error: BaseException) -> None:
+        """The engine does not execute a run any more: whoever watches it has to ask again."""
+        for watcher in list(self._watchers.get(run, ())):
+            watcher.give_up(error)
+
     def watch(self, watcher: Watcher) -> None:
         self._watchers.setdefault(watcher.run, set()).add(watcher)
 
@@ -205,7 +210,7 @@ class Service:
             self._check_blobs(record)
             before, record = record.owner, await own(parts.leases, record)
             try:
-                await parts.until_gone(before)
+                await (parts.until_gone(before) if before != parts.engine_name else parts.engine.until_gone(run))
                 interrupted = await read_interrupted(parts.journal, record)
                 # Where attempts run changes no result, and the process that executed an inline run is gone.
                 options = msgspec.structs.replace(interrupted.options, mode="local")

@@ -11,7 +11,7 @@ from volant.engine.live_run import LiveRun
 from volant.engine.naming import checked_run_name, new_run_name
 from volant.kit.clock import Clock
 from volant.model.control_protocol import RunOptions, SubmitRun
-from volant.model.errors import RunNameTakenError
+from volant.model.errors import BatchRefusedError, RunNameTakenError
 from volant.model.ids import ActionId, RunId
 from volant.model.phases import ActionPhase
 from volant.model.records import RunRecord
@@ -51,6 +51,7 @@ class Submissions:
         Raises:
             RunNameTakenError: there is a run of that name; nothing was written.
             CallError: what it is to take over from another run cannot be; nothing was written.
+            JournalError: nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
         """
         options = message.options
@@ -63,8 +64,7 @@ class Submissions:
         name = checked_run_name(options.name) if options.name else await self._unused_name()
         # The journal is asked first: nothing may come between looking at the live runs and becoming one.
         if await self._journal.run(name) is not None or name in self._engine.runs:
-            msg = f"a run named '{name}' exists already in this home"
-            raise RunNameTakenError(msg, hint="leave the name out, or delete the other run")
+            raise _taken(name)
         now = self._clock.now()
         record = RunRecord(
             run=name,
@@ -92,7 +92,14 @@ class Submissions:
             inputs=Inputs(payload=message.inputs, digest=message.inputs_digest),
             warnings=message.warnings,
         )
-        return await self._engine.submit(submission, launcher(name, options.mode))
+        try:
+            return await self._engine.submit(submission, launcher(name, options.mode))
+        except BatchRefusedError as error:
+            found = await self._journal.run(name)
+            if found is None or found.root == record.root:
+                raise
+            # The engine of another home was faster by a moment.
+            raise _taken(name) from error
 
     def context(self, run: RunId, created_at: datetime, options: RunOptions) -> RunContext:
         """What every attempt of a run is told about it."""
@@ -111,3 +118,8 @@ class Submissions:
             name = new_run_name()
             if name not in self._engine.runs and await self._journal.run(name) is None:
                 return name
+
+
+def _taken(name: RunId) -> RunNameTakenError:
+    msg = f"a run named '{name}' exists already in this home"
+    return RunNameTakenError(msg, hint="leave the name out, or delete the other run")

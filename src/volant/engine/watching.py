@@ -64,6 +64,11 @@ class Watcher:
         """Tell nothing more."""
         self._task.cancel()
 
+    def give_up(self, error: BaseException) -> None:
+        """The end cannot be told: nobody executes the run here any more."""
+        self._task.cancel()
+        self._done(self, error)
+
     def _finished(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled():
             self._done(self, task.exception())

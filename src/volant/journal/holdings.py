@@ -1,6 +1,6 @@
 """What one owner believes to hold: which runs it may write until it hears that another has them."""
 
-from volant.model.errors import JournalError
+from volant.model.errors import BatchRefusedError
 from volant.model.ids import RunId
 
 
@@ -48,8 +48,10 @@ class Holdings:
         stale, self._stale = self._stale, set()
         return stale
 
-    def refusal(self, run: RunId, owner: str) -> JournalError:
+    def refusal(self, run: RunId, owner: str) -> BatchRefusedError:
         """Why nothing of a run that *owner* has can be written; nobody has it where that is empty."""
         if owner and owner != self.owner:
-            return JournalError(f"run {run!r}: it belongs to engine {owner!r}, not to {self.owner!r}")
-        return JournalError(f"run {run!r}: engine {self.owner!r} let go of it, or lost it", hint="acquire it again")
+            return BatchRefusedError(f"run {run!r}: it belongs to engine {owner!r}, not to {self.owner!r}")
+        return BatchRefusedError(
+            f"run {run!r}: engine {self.owner!r} let go of it, or lost it", hint="acquire it again"
+        )

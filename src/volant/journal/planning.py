@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from volant.model.errors import JournalError
+from volant.model.errors import BatchRefusedError
 from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
 
@@ -92,7 +92,7 @@ class Plan:
         """Take in one batch.
 
         Raises:
-            JournalError: it does not fit what is stored; nothing of it is in the plan.
+            BatchRefusedError: it does not fit what is stored; nothing of it is in the plan.
         """
         self._check(batch)
         heads = self._heads
@@ -143,7 +143,7 @@ class Plan:
                 if action.action not in head.places:
                     self._place(head, action.action)
             elif action.run not in opened:
-                raise JournalError(f"run {action.run!r}: an action was given, the run is not in the journal")
+                raise BatchRefusedError(f"run {action.run!r}: an action was given, the run is not in the journal")
             if batch.attempts:
                 created.add((action.run, action.action))
         for attempt in batch.attempts:
@@ -154,9 +154,9 @@ class Plan:
     def _check_attempt(self, attempt: AttemptRecord) -> None:
         head = self._find(attempt.run)
         if head is None:
-            raise JournalError(f"run {attempt.run!r}: an attempt was given, the run is not in the journal")
+            raise BatchRefusedError(f"run {attempt.run!r}: an attempt was given, the run is not in the journal")
         if self._place(head, attempt.action, borrow=True) is None:
-            raise JournalError(
+            raise BatchRefusedError(
                 f"action {attempt.action!r} of run {attempt.run!r}: attempt {attempt.attempt} was given, "
                 "the action is not in the journal"
             )
@@ -168,10 +168,10 @@ class Plan:
             if want is None:
                 head = self._find(change.run)
                 if head is None and change.run not in opened:
-                    raise JournalError(f"run {change.run!r}: a change was given, the run is not in the journal")
+                    raise BatchRefusedError(f"run {change.run!r}: a change was given, the run is not in the journal")
                 want = 1 if head is None else head.seq + 1
             if change.seq != want:
-                raise JournalError(f"run {change.run!r}: change {change.seq} was given, change {want} is next")
+                raise BatchRefusedError(f"run {change.run!r}: change {change.seq} was given, change {want} is next")
             wanted[change.run] = want + 1
 
     def _place(self, head: Head, action: ActionId, *, borrow: bool = False) -> int | None:

@@ -55,7 +55,7 @@ class Receipt(Generic[T]):
             yield from waiter
         if self._error is not None:
             # A fresh instance for every awaiting task: each adds its own traceback to what it catches.
-            raise JournalError(*self._error.args, hint=self._error.hint) from self._error.__cause__
+            raise type(self._error)(*self._error.args, hint=self._error.hint) from self._error.__cause__
         return cast(T, self._result)
 
     def succeed(self, result: T) -> None:

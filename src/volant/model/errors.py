@@ -18,6 +18,7 @@
     │   ├── EngineVersionError
     │   └── EngineGoneError
     ├── JournalError
+    │   └── BatchRefusedError      one batch was not stored; the journal goes on
     ├── BlobError                  the blob store cannot be read or written
     │   ├── BlobMissingError       (LookupError)
     │   └── BlobCorruptError
@@ -114,6 +115,13 @@ class EngineGoneError(EngineError):
 
 class JournalError(VolantError):
     """The journal cannot be read or written."""
+
+
+class BatchRefusedError(JournalError):
+    """One batch was not stored: it does not fit what is stored, cannot be stored, or its run is another owner's.
+
+    What was given before and after it is not touched.
+    """
 
 
 class BlobError(VolantError):

@@ -61,7 +61,8 @@ class Journal(Protocol):
         Raises:
             JournalError: nothing of this batch was stored, nor of any batch given after it; the journal
                 refuses further commits until it is opened again (a full or read-only disk, a lost database).
-                A batch that breaks *Gap-free* is refused alone.
+            BatchRefusedError: nothing of this batch was stored, for what is in it: it breaks *Gap-free*, or holds a
+                value that cannot be stored, or a row of a run that this owner may not write. The journal goes on.
         """
         ...
 

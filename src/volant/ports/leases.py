@@ -36,7 +36,8 @@ class Leases(Protocol):
     - *Not stolen*: while a lease has not run out, nobody else acquires the run.
     - *Taken over*: once it has run out, or was released, anybody acquires the run.
     - *Fenced*: once a run was acquired by another, no batch of its earlier owner that has a row of it is stored,
-      however late it arrives: it is refused alone. So is one of whoever never owned the run, while it has an owner.
+      however late it arrives: it is refused alone (`BatchRefusedError`). So is one of whoever never owned the run,
+      while it has an owner.
     - *Growing*: every acquisition of a run has a greater token than those before; extending keeps it.
     - *Born owned*: a run belongs to whoever commits it first, with token 1; it is released by the commit of its end.
       One that nobody owns, not even somebody dead, belongs to whoever commits a row of it.

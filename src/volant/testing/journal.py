@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from volant.model.errors import JournalError, RunNotFoundError, VolantError
+from volant.model.errors import BatchRefusedError, JournalError, RunNotFoundError, VolantError
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.payloads import Blob, Inline
@@ -303,8 +303,8 @@ class JournalConformance(ABC):
             )
             after = journal.commit(Batch(changes=(sample_change(3),)))
             await before
-            assert "change 3 is next" in str(await refused(gap))
-            assert "change 3 is next" in str(await refused(again))
+            assert "change 3 is next" in str(await refused(gap, BatchRefusedError))
+            assert "change 3 is next" in str(await refused(again, BatchRefusedError))
             await after
             assert await journal.run(RunId("r1")) == sample_run()
             assert await journal.spec(SpecDigest("a")) is None
@@ -350,7 +350,7 @@ class JournalConformance(ABC):
             ]
             fine = journal.commit(Batch(runs=(sample_run("fine"),)))
             for orphan in orphans:
-                assert "not in the journal" in str(await refused(orphan))
+                assert "not in the journal" in str(await refused(orphan, BatchRefusedError))
             await fine
             assert await journal.run(RunId("r1")) is None
             assert list(await journal.actions(RunId("nowhere"))) == []
@@ -366,8 +366,8 @@ class JournalConformance(ABC):
                 Batch(actions=(sample_action(3, action=ActionId("a1")),), changes=(sample_change(2),))
             )
             after = journal.commit(Batch(actions=(sample_action(1, phase=ActionPhase.RUNNING),)))
-            assert "cannot be stored" in str(await refused(naive))
-            assert "32 lower-case hex digits" in str(await refused(short))
+            assert "cannot be stored" in str(await refused(naive, BatchRefusedError))
+            assert "32 lower-case hex digits" in str(await refused(short, BatchRefusedError))
             await before
             await after
             # Nothing remembers what was refused: neither the run nor the change.
@@ -391,7 +391,7 @@ class JournalConformance(ABC):
                 actions=(sample_action(1, group="g"), sample_action(2, task="\ud800")),
             )
             before = journal.commit(Batch(changes=(sample_change(1),)))
-            assert "cannot be stored" in str(await refused(journal.commit(broken)))
+            assert "cannot be stored" in str(await refused(journal.commit(broken), BatchRefusedError))
             await before
             assert await journal.spec(spec.spec) is None
             assert await journal.run(RunId("new")) is None

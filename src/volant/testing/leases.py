@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from volant.model.errors import JournalError, RunNotFoundError
+from volant.model.errors import BatchRefusedError, JournalError, RunNotFoundError
 from volant.model.ids import RunId
 from volant.model.phases import ActionPhase
 from volant.model.records import Batch
@@ -117,7 +117,7 @@ class LeaseConformance(ABC):
             await a.journal.commit(Batch(runs=(sample_run(),), changes=(sample_change(1),)))
             assert list(await a.leases.extend()) == []
             assert isinstance(await b.leases.acquire(R1), OwnedElsewhere)
-            error = await refused(b.journal.commit(Batch(changes=(sample_change(2),))))
+            error = await refused(b.journal.commit(Batch(changes=(sample_change(2),))), BatchRefusedError)
             assert "belongs to engine 'a'" in str(error)
             await refused(b.journal.delete_run(R1))
             assert list(await b.leases.reap()) == []
@@ -168,7 +168,7 @@ class LeaseConformance(ABC):
             ]
             after = a.journal.commit(Batch(changes=(sample_change(2, run="mine"),)))
             for receipt in late:
-                assert "r1" in str(await refused(receipt))
+                assert "r1" in str(await refused(receipt, BatchRefusedError))
             await before
             await after
             assert await b.journal.run(R1) == sample_run()

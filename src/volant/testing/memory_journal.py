@@ -24,7 +24,7 @@ from volant.journal.rows import (
     spec_record,
     spec_row,
 )
-from volant.model.errors import JournalError, RunNotFoundError
+from volant.model.errors import BatchRefusedError, JournalError, RunNotFoundError
 from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, RunRecord, SpecRecord
@@ -251,7 +251,7 @@ class MemoryJournal:
             receipt.fail(error)
             return
         except (ValueError, TypeError, OverflowError, KeyError) as error:
-            receipt.fail(JournalError(f"a batch holds a value that cannot be stored: {error}"))
+            receipt.fail(BatchRefusedError(f"a batch holds a value that cannot be stored: {error}"))
             return
         self._write(plan)
         receipt.succeed(True)

@@ -77,7 +77,7 @@ class MemoryLeases:
         """Check that all of *runs* may be written; those that nobody has become this owner's.
 
         Raises:
-            JournalError: one belongs to another.
+            BatchRefusedError: one belongs to another.
         """
         for run in runs:
             lease = self._store.leases.get(run)

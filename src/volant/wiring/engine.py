@@ -40,7 +40,7 @@ from volant.launchers.inline import InlineLauncher
 from volant.launchers.lifelines import Lifelines
 from volant.launchers.local import LocalLauncher
 from volant.model.control_protocol import EngineStatus, ZygoteStatus
-from volant.model.errors import VolantError
+from volant.model.errors import BatchRefusedError, VolantError
 from volant.model.ids import RunId
 from volant.model.records import Change
 from volant.model.worker_protocol import EngineToWorker
@@ -131,6 +131,9 @@ async def _serve(
         def committed(run: RunId, changes: Sequence[Change]) -> None:
             service.committed(run, changes)
 
+        def given_up(run: RunId, error: BaseException) -> None:
+            service.given_up(run, error)
+
         engine = Engine(
             journal=journal,
             clock=clock,
@@ -139,12 +142,12 @@ async def _serve(
             log_folder=partial(_log_folder, logs_path(home)),
             on_committed=committed,
             on_broken=lambda _error: stopping.set(),
+            on_given_up=given_up,
         )
 
         def lost(runs: Sequence[RunId]) -> None:
-            # Nothing of them can be written here, and batches hold several runs: the others go on elsewhere too.
-            log.error("the engine leaves: its lease ran out and others took %s", ", ".join(runs))
-            stopping.set()
+            for run in runs:
+                engine.give_up(run, BatchRefusedError(f"run '{run}': its lease ran out, and another engine took it"))
 
         keeping = loop.create_task(keep(leases, lost=lost))
         stack.push_async_callback(_cancelled, keeping)

@@ -25,7 +25,7 @@ from volant.journal.rows import (
     run_row,
     spec_row,
 )
-from volant.model.errors import JournalError
+from volant.model.errors import BatchRefusedError, JournalError
 from volant.model.ids import ActionId, RunId
 from volant.model.records import Batch
 
@@ -277,9 +277,9 @@ class Storing:
             yield "give_back", {"runs": ended, "tokens": tokens, "owner": owner}
 
 
-def unstorable(error: Exception) -> JournalError:
+def unstorable(error: Exception) -> BatchRefusedError:
     """The refusal of a batch that raised one of `UNSTORABLE`."""
-    refusal = JournalError(f"a batch holds a value that cannot be stored: {' '.join(str(error).split())}")
+    refusal = BatchRefusedError(f"a batch holds a value that cannot be stored: {' '.join(str(error).split())}")
     refusal.__cause__ = error
     return refusal
 

@@ -16,7 +16,7 @@ from volant.journal.rows import (
     spec_row,
 )
 from volant.journal.sqlite.opening import STATEMENTS
-from volant.model.errors import JournalError
+from volant.model.errors import BatchRefusedError, JournalError
 from volant.model.ids import ActionId, RunId
 from volant.model.records import Batch, RunRecord
 
@@ -86,9 +86,9 @@ def store(
     return refused
 
 
-def unstorable(error: Exception) -> JournalError:
+def unstorable(error: Exception) -> BatchRefusedError:
     """The refusal of a batch that raised one of `UNSTORABLE`."""
-    refusal = JournalError(f"a batch holds a value that cannot be stored: {error}")
+    refusal = BatchRefusedError(f"a batch holds a value that cannot be stored: {error}")
     refusal.__cause__ = error
     return refusal
 
