@@ -367,3 +367,50 @@ def test_an_engine_that_was_stopped_in_a_transaction_keeps_nobody_from_taking_ov
         await other.close()
 
     asyncio.run(body())
+
+
+def test_a_server_that_hangs_is_given_up_when_patience_ends_and_what_was_told_is_there(durable: PostgresServer) -> None:
+    url = durable.new_database()
+
+    async def body() -> None:
+        journal = await PostgresJournal.open(url, patience=timedelta(seconds=1))
+        await journal.commit(numbered(1))
+        durable.hang()
+        try:
+            hanging = journal.commit(numbered(2))
+            waiting = journal.commit(numbered(3))
+            asked = asyncio.create_task(refused(journal.run(R1)))
+            for receipt in (hanging, waiting):
+                assert "could not be reached for 1 s" in str(await refused(receipt))
+            assert "no answer for 1 s" in str(await asked)
+        finally:
+            durable.go_on()
+        await journal.close()
+        async with looking(url) as look:
+            # Nobody was told of the second and the third; what was told is there.
+            assert await stored(look) in (1, 2, 3)
+
+    asyncio.run(body())
+
+
+def test_a_server_that_hangs_for_a_moment_in_a_transaction_repeats_and_loses_nothing(durable: PostgresServer) -> None:
+    url = durable.new_database()
+    database = url.rpartition("/")[2]
+
+    async def body() -> None:
+        journal = await PostgresJournal.open(url, patience=timedelta(seconds=2))
+        told: list[int] = []
+        work = asyncio.create_task(commit_all(journal, 200, told.append))
+        while len(told) < 50:
+            await asyncio.sleep(0.001)
+        durable.hang()
+        # Longer than the silence after which the wire is cut, so that the answer is lost, shorter than patience.
+        await asyncio.sleep(1.3)
+        durable.go_on()
+        await work
+        assert sorted(told) == list(range(1, 201))
+        assert await stored(journal) == 200
+        await journal.close()
+        assert durable.execute("SELECT * FROM volant.leases WHERE owner <> ''", database) == []
+
+    asyncio.run(body())

@@ -18,6 +18,8 @@ from typing import NamedTuple, Self
 
 import psycopg
 
+from volant.kit.processes import signal_trees
+
 _STARTING = 30
 """Seconds that a start may take, recovery after a crash included."""
 _WITHOUT_DURABILITY = ("-c", "fsync=off", "-c", "full_page_writes=off")
@@ -103,6 +105,16 @@ class PostgresServer:
             self._process.send_signal(signal.SIGQUIT if immediately else signal.SIGINT)
             self._process.wait(_STARTING)
             self._process = None
+
+    def hang(self) -> None:
+        """Answer nothing and close nothing, until `go_on`."""
+        if self._process is not None:
+            signal_trees([self._process.pid], signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End of `hang`."""
+        if self._process is not None:
+            signal_trees([self._process.pid], signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop the server and remove its folder."""

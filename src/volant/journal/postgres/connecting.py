@@ -5,8 +5,11 @@ what failed with its connection is done again on a new one, after pauses that do
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import os
+import socket
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -38,6 +41,8 @@ _LIVENESS: dict[str, Any] = {
     "tcp_user_timeout": 30_000,
 }
 """What notices within half a minute that the other side is gone without a word."""
+_SILENCE = 0.5
+"""Of patience, that a server may take for one answer before it counts as gone, though its machine is there."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +55,25 @@ class Server:
         self.where = shown(url)
         """The URL without its password."""
         self.patience = patience.total_seconds()
+
+    @contextlib.contextmanager
+    def heard_in_time(self, connection: Connection) -> Generator[None]:
+        """A connection on which nothing was answered for too long meanwhile is cut.
+
+        To whoever waits for the answer it is lost like any other: what became of a COMMIT is asked on the next one.
+        """
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self.patience * _SILENCE, self._cut, connection)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self, connection: Connection) -> None:
+        _log.warning("journal %s: no answer for %g s; cutting the connection", self.where, self.patience * _SILENCE)
+        # Not closed: whoever waits on it would not wake up. The duplicate has the same wire.
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
 
     async def connect(self, *settings: str) -> Connection:
         """A connection in autocommit mode. *settings* are statements to begin with.
@@ -147,7 +171,8 @@ class Connections:
             connection = self._idle.pop() if self._idle else await self._server.connect()
             done = False
             try:
-                result = await work(connection)
+                with self._server.heard_in_time(connection):
+                    result = await work(connection)
                 done = True
             except psycopg.Error as error:
                 if is_lost(error, connection):

@@ -181,7 +181,8 @@ class Writer:
             if connection is None:
                 connection = await self._insist(self._connect)
             try:
-                await attempt(connection, self._groups)
+                with self._server.heard_in_time(connection):
+                    await attempt(connection, self._groups)
             except psycopg.Error as error:
                 self._storing.failed()
                 if is_lost(error, connection):
@@ -220,8 +221,9 @@ class Writer:
         """Whether the group in hand is stored, though its connection was lost. The next one is on a new connection."""
         connection = await self._connect()
         try:
-            cursor = await connection.execute(STATEMENTS["committed_groups"].encode(), {"writer": self._name})
-            rows = await cursor.fetchall()
+            with self._server.heard_in_time(connection):
+                cursor = await connection.execute(STATEMENTS["committed_groups"].encode(), {"writer": self._name})
+                rows = await cursor.fetchall()
         except psycopg.OperationalError as error:
             await self._drop()
             raise ConnectionLostError(str(error)) from error
