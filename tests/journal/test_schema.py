@@ -11,6 +11,7 @@ import pytest
 from volant.journal.migrations import migrations
 from volant.journal.rows import FIRST_FINAL_CODE, PHASE_CODES
 from volant.journal.sqlite import SqliteJournal, opening
+from volant.journal.sqlite.maintaining import SqliteMaintenance
 from volant.journal.sqlite.opening import MIGRATIONS, STATEMENTS
 from volant.journal.statements import Statements
 from volant.model.phases import ActionPhase
@@ -64,13 +65,18 @@ def test_a_newer_schema_is_refused_with_both_versions_and_left_alone(tmp_path: P
     assert path.read_bytes() == before
 
 
-def test_an_older_schema_is_not_read_but_migrated_when_opened_for_writing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read_only", [False, True])
+def test_an_older_schema_is_refused_with_the_command_to_run_and_left_alone(tmp_path: Path, read_only: bool) -> None:
     path = tmp_path / "journal.db"
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY, name TEXT, applied_at INTEGER)")
-    error = asyncio.run(refused(SqliteJournal.open(path, read_only=True)))
-    assert "version 0" in str(error)
+        db.executescript(MIGRATIONS[0].sql)
+        db.execute("INSERT INTO schema_version VALUES (1, 'pre_initial', 0)")
+    before = path.read_bytes()
+    error = asyncio.run(refused(SqliteJournal.open(path, read_only=read_only)))
+    assert "version 1" in str(error)
     assert f"version {len(MIGRATIONS)}" in str(error)
+    assert "volant db upgrade" in str(error.hint)
+    assert path.read_bytes() == before
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +91,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, mo
         before = objects(db)
     with monkeypatch.context() as patch:
         patch.setattr(opening, "MIGRATIONS", migrations(folder))
-        assert "nowhere" in str(asyncio.run(refused(SqliteJournal.open(path))))
+        assert "nowhere" in str(asyncio.run(refused(SqliteMaintenance(path).upgrade())))
     with closing(sqlite3.connect(path)) as db:
         assert objects(db) == before
     fresh(path)

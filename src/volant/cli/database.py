@@ -29,8 +29,8 @@ def command() -> None:
 def upgrade(output: str) -> None:
     """Bring the schema to the version of this release.
 
-    A SQLite file is upgraded by its engine too. A Postgres database is only upgraded here: engines of older releases
-    may be using it, and cannot once it is newer than they know.
+    An engine makes the tables of an empty database by itself. An older one is only upgraded here: engines of older
+    releases may be using it, and cannot once it is newer than they know.
     """
     settings = program.settings()
     maintenance = maintenance_of(settings)

@@ -1,8 +1,8 @@
 """Numbered migrations: the steps that lead from an empty database to today's schema.
 
 A migration is a file `NNNN_pre_<name>.sql` or `NNNN_post_<name>.sql`. `pre_` steps leave the schema usable by the
-release before, so that on a shared database they can be applied while it still runs; `post_` steps do not. A
-database with one engine applies both when it is opened. Released files are never edited.
+release before, so that on a shared database they can be applied while it still runs; `post_` steps do not. An empty
+database gets them all when it is opened, an older one when somebody says so. Released files are never edited.
 """
 
 import re
@@ -48,3 +48,11 @@ def outstanding(known: tuple[Migration, ...], *, version: int, where: str) -> tu
             hint="use the newer release that wrote it, or another home",
         )
     return known[version:]
+
+
+def older(known: tuple[Migration, ...], *, version: int, where: str) -> JournalError:
+    """The refusal of a database that is older than this release: others may still be using it as it is."""
+    return JournalError(
+        f"journal {where}: its schema is version {version}, this release needs version {len(known)}",
+        hint="run `volant db upgrade`, once no older release uses it (`volant db backup FILE` keeps a copy)",
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from volant.journal.migrations import migrations, outstanding
+from volant.journal.migrations import migrations, older, outstanding
 from volant.journal.postgres.connecting import Connection, Server
 from volant.journal.postgres.failing import journal_error
 from volant.journal.rows import Row, microseconds
@@ -38,11 +38,7 @@ async def prepare(server: Server, *, read_only: bool = False) -> None:
         version = await schema_version(connection)
         behind = outstanding(MIGRATIONS, version=version, where=server.where)
         if behind and (version > 0 or read_only):
-            raise JournalError(
-                f"journal {server.where}: its schema is version {version}, "
-                f"this release needs version {len(MIGRATIONS)}",
-                hint="run `volant db upgrade`, once no older release uses it",
-            )
+            raise older(MIGRATIONS, version=version, where=server.where)
         if behind:
             await _migrate(connection, server.where)
     except psycopg.Error as error:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from volant.journal.migrations import outstanding
+from volant.journal.migrations import older, outstanding
 from volant.journal.receipts import Receipt
 from volant.journal.sqlite.deleting import forget, sweep
 from volant.journal.sqlite.failing import journal_error
@@ -48,7 +48,7 @@ class SqliteJournal:
         busy_timeout: timedelta = timedelta(seconds=5),
         max_size: int | None = None,
     ) -> Self:
-        """Open a journal, or make it where there is none, and bring its schema up to date.
+        """Open a journal, or make it where there is none.
 
         *read_only* is for a second process: it finds the schema as it is, and `commit` is refused. *group_rows* is
         how many rows go into one transaction at most, *max_size* how many bytes the file may have.
@@ -185,10 +185,7 @@ def _check_readable(path: Path, busy_timeout_ms: int) -> None:
     finally:
         connection.close()
     if outstanding(MIGRATIONS, version=version, where=str(path)):
-        raise JournalError(
-            f"journal {path}: its schema is version {version}, reading needs version {len(MIGRATIONS)}",
-            hint="open it for writing first, which brings the schema up to date",
-        )
+        raise older(MIGRATIONS, version=version, where=str(path))
 
 
 def _limit(connection: sqlite3.Connection, max_size: int | None) -> None:

@@ -29,7 +29,7 @@ class SqliteMaintenance:
     async def upgrade(self) -> Upgraded:
         def work(connection: sqlite3.Connection) -> Upgraded:
             before = schema_version(connection, self._path)
-            prepare(connection, self._path)
+            prepare(connection, self._path, upgrades=True)
             return Upgraded(before=before, after=schema_version(connection, self._path))
 
         return await self._in_thread(work, "upgrading")

@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from volant.journal.migrations import migrations, outstanding
+from volant.journal.migrations import migrations, older, outstanding
 from volant.journal.rows import microseconds
 from volant.journal.statements import Statements
 from volant.model.errors import JournalError
@@ -36,15 +36,17 @@ def connect(path: Path, *, busy_timeout_ms: int) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, path: Path, *, now: datetime | None = None) -> None:
-    """Make a connection fit for writing: settings, then the migrations that are outstanding.
+def prepare(connection: sqlite3.Connection, path: Path, *, upgrades: bool = False, now: datetime | None = None) -> None:
+    """Make a connection fit for writing: settings, and in an empty file the tables. Only who *upgrades* gives an older
+    one the migrations that are outstanding.
 
     Raises:
-        JournalError: the file is another program's, or newer than this release; it was not touched.
+        JournalError: the file is another program's, or older or newer than this release; it was not touched.
         sqlite3.Error: the database cannot be read or written.
     """
     version = schema_version(connection, path)
-    outstanding(MIGRATIONS, version=version, where=str(path))
+    if outstanding(MIGRATIONS, version=version, where=str(path)) and version > 0 and not upgrades:
+        raise older(MIGRATIONS, version=version, where=str(path))
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
