@@ -105,6 +105,13 @@ def test_a_backoff_ends_when_it_would_have_ended(leave: bool) -> None:
     assert driver.queue == []
 
 
+def test_a_backoff_is_not_the_longer_for_a_clock_that_was_set_back() -> None:
+    driver = Driver(RETRIED)
+    driver.finish(driver.start(), failed())
+    driver.now -= timedelta(hours=5)
+    assert restore(driver, RETRIED) == [WakeAt(ROOT, driver.now + timedelta(hours=1))]
+
+
 def test_what_runs_below_an_action_that_has_ended_is_aborted() -> None:
     driver = Driver()
     root = driver.start()

@@ -55,7 +55,7 @@ def revive(past: Past, now: datetime) -> tuple[LiveAction, list[Revived]]:
     revived: list[Revived] = []
     for record in past.unfinished:
         parent = None if record.parent is None else made.get(record.parent)
-        live = made[record.action] = _unended(record, parent, past)
+        live = made[record.action] = _unended(record, parent, past, now)
         if parent is not None:
             parent.children[live.id] = live
         attempt = past.attempts.get(live.id)
@@ -78,14 +78,16 @@ def _ended(record: ActionRecord, past: Past) -> LiveAction:
     return live
 
 
-def _unended(record: ActionRecord, parent: LiveAction | None, past: Past) -> LiveAction:
+def _unended(record: ActionRecord, parent: LiveAction | None, past: Past, now: datetime) -> LiveAction:
     live = _made(record, parent, past)
     attempt = past.attempts.get(live.id)
     if attempt is not None:
         live.attempts = max(live.attempts, attempt.attempt + 1)
         if attempt.phase is ActionPhase.FAILED and attempt.failure is not None and attempt.ended_at is not None:
+            # By a clock that was set back since, it ended in the future; the wait must not be the longer for it.
+            ended_at = min(attempt.ended_at, now)
             again = after_failure(
-                live.spec.retries, attempt.failure, user_failures=live.user_failures, lost=0, now=attempt.ended_at
+                live.spec.retries, attempt.failure, user_failures=live.user_failures, lost=0, now=ended_at
             )
             live.not_before = again.at if isinstance(again, RunAgain) else None
     return live
