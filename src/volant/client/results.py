@@ -14,7 +14,7 @@ from volant.model.ids import RunId
 from volant.model.payloads import Blob, Inline, Payload
 from volant.model.phases import ActionPhase
 from volant.model.records import RunRecord
-from volant.model.specs import ActionSpec
+from volant.model.specs import ActionSpec, LoaderKind
 from volant.model.worker_protocol import Aborted, Failed, Outcome, Succeeded
 from volant.ports.blobs import Blobs
 from volant.values.failures import decode_exception
@@ -105,5 +105,10 @@ def find_task(details: ActionDetails, run: RunId) -> Task[..., Any]:
     except (Exception, SystemExit) as error:  # the user's module is imported: whatever it raises, it is not there
         why = f"{type(error).__name__}: {error}"
         msg = f"the values of run {run!r} are of task {details.action.task!r}, which cannot be loaded here: {why}"
-        hint = f"run this where the module of the task can be imported, or see 'volant get io {run}'"
+        where = (
+            "in the script that the run was started by"
+            if loader.kind is LoaderKind.MAIN
+            else "where its module can be imported"
+        )
+        hint = f"ask {where}; 'volant get io {run}' shows the values without the task"
         raise NotSupportedError(msg, hint=hint) from error

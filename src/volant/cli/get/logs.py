@@ -54,14 +54,16 @@ async def _show(
     home = program.settings().home
     async with program.client().connection() as connection:
         record, only = await _meant(connection, run, action)
+        # Whoever follows reads the same, whether the run has ended by then or not.
+        is_alone = attempt is not None and only is not None
         if follow and not record.phase.is_final:
             follower = Follower(connection, home, record.run, action=only, attempt=attempt, tail=tail)
-            shown.begin(record, is_alone=attempt is not None and only is not None, is_one=only is not None)
+            shown.begin(record, is_alone=is_alone, is_one=only is not None)
             async for writer, lines in follower.lines():
                 shown.print(writer, lines)
             return
         writers = await writers_of(connection, home, record.run, action=only, attempt=attempt)
-    shown.begin(record, is_alone=len(writers) <= 1, is_one=only is not None)
+    shown.begin(record, is_alone=is_alone if follow else len(writers) <= 1, is_one=only is not None)
     for writer in writers:
         shown.print(writer, lines_of(log_file(home, record.run, writer.action, writer.attempt), tail=tail))
         await asyncio.sleep(0)
