@@ -19,11 +19,15 @@ from sphinx.util.docutils import SphinxRole
 from sphinx.util.typing import ExtensionMetadata
 
 import volant
+from volant.api.actions import Action
 from volant.api.resuming import ResumeFunction
 from volant.api.running import RunFunction
-from volant.api.runs import Run, _get
+from volant.api.runs import Run
+from volant.api.tasks import Task
 from volant.authoring.mapping import Map
-from volant.client.driving import both
+from volant.client.actions import ActionHandle
+from volant.client.driving import BothWays, both
+from volant.client.listing import Listing
 from volant.client.runs import RunHandle
 
 _PUBLIC_NAME = re.compile(r"(?:volant\.[\w.]+|[A-Z]\w+)(?:\(\))?")
@@ -69,33 +73,26 @@ def _read_attributes_as_text(app: Sphinx) -> None:
 
 
 def _show_as_functions(app: Sphinx) -> None:
-    for name, member in list(vars(RunHandle).items()):
-        if isinstance(member, both):
-            setattr(RunHandle, name, _plain(member._method))
-    Run.get = staticmethod(_plain(_get, name="get", doc=_attribute_doc(Run, "get")))
+    for cls in (RunHandle, ActionHandle, Run, Action, Task):
+        for name, member in list(vars(cls).items()):
+            if isinstance(member, both):
+                setattr(cls, name, _plain(member._method))
+            elif isinstance(member, (BothWays, Listing)):
+                setattr(cls, name, staticmethod(_plain(member._function, name=name)))
     volant.run = _plain(RunFunction.__call__, name="run", skip=1)
     volant.resume = _plain(ResumeFunction.__call__, name="resume", skip=1)
     volant.map = _plain(Map.__call__, name="map", skip=1)
 
 
-def _plain(called: Callable[..., Any], *, name: str = "", skip: int = 0, doc: str | None = None) -> Callable[..., Any]:
+def _plain(called: Callable[..., Any], *, name: str = "", skip: int = 0) -> Callable[..., Any]:
     """A function with the signature and the docstring of *called*, without its first *skip* parameters."""
 
     def stand_in(*args: Any, **kwargs: Any) -> Any: ...
 
     signature = inspect.signature(called)
     stand_in.__signature__ = signature.replace(parameters=list(signature.parameters.values())[skip:])
-    stand_in.__doc__ = doc or called.__doc__
+    stand_in.__doc__ = called.__doc__
     stand_in.__name__ = stand_in.__qualname__ = name or called.__name__
     stand_in.__module__ = called.__module__
     stand_in.__annotations__ = dict(called.__annotations__)
     return stand_in
-
-
-def _attribute_doc(cls: type, name: str) -> str | None:
-    """The string below an annotated attribute, which Python itself forgets."""
-    from sphinx.pycode import ModuleAnalyzer
-
-    docs = ModuleAnalyzer.for_module(cls.__module__).find_attr_docs()
-    found = docs.get((cls.__qualname__, name))
-    return "\n".join(found) if found else None
