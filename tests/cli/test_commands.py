@@ -186,8 +186,8 @@ class TestRun:
     def test_what_attempts_print_can_be_followed(self, person: Person) -> None:
         done = person.types("run", "--follow", "--quiet", "hello.py", "prints", "--names", "a", "--names", "b")
         first, second = done.stderr.splitlines()
-        assert re.fullmatch(r"prints [0-9a-f]{6} \| hello a", first)
-        assert re.fullmatch(r"prints [0-9a-f]{6} \| hello b", second)
+        assert re.fullmatch(r"prints [0-9a-f]{8} \| hello a", first)
+        assert re.fullmatch(r"prints [0-9a-f]{8} \| hello b", second)
 
     def test_the_result_in_other_forms(self, person: Person) -> None:
         given = ["hello.py", "prints", "--names", "a", "--loud", "-q"]

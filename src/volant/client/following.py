@@ -1,175 +1,105 @@
-"""Who writes in a run, and following what they write."""
+"""Showing what the attempts of a run write while they write it: to whoever runs it, and to whoever looks on."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from volant.client.connection import Connection
-from volant.client.logs import Tail, captured, log_file
-from volant.model.control_protocol import ActionDetails, GetAction, ListSummaries, SummaryList
-from volant.model.errors import ActionNotFoundError
+from volant.client.reporting import Reporter
+from volant.client.tailing import Lines, RunTail
+from volant.client.writers import Writer, head_of, readable
 from volant.model.ids import ActionId, RunId
-from volant.model.records import ChangeKind
+from volant.model.records import Change, ChangeKind, RunRecord
+from volant.model.worker_protocol import Outcome
 
 _PACE = 0.1
 """Seconds between two looks at the files."""
-_AFTERWARDS = 10
-"""So many looks are taken at a file after its attempt has ended: its process may have something left to say."""
-_LONG_AGO = timedelta(seconds=5)
-"""An attempt that ended before that has nothing left to say."""
-_PAGE = 1000
 
 
-class Writer(NamedTuple):
-    """An attempt that may have written something."""
+async def follow(
+    connection: Connection, run: RunId, tail: RunTail, *, action: ActionId | None = None
+) -> AsyncIterator[tuple[Writer, list[str]]]:
+    """Lines with who wrote them, as they are written, until the run or that *action* of it has ended."""
+    is_over = asyncio.Event()
 
-    action: ActionId
-    name: str
-    """Short name of the task."""
-    attempt: int
-    """From 0."""
-    is_retried: bool = False
-    """Whether the action has had other attempts."""
+    async def watch() -> None:
+        try:
+            async for events in connection.watch(run):
+                tail.take(events.changes)
+                if any(each.kind is ChangeKind.ACTION_ENDED and each.action == action for each in events.changes):
+                    return
+        finally:
+            is_over.set()
 
-
-async def writers_of(
-    connection: Connection, home: Path, run: RunId, *, action: ActionId | None, attempt: int | None
-) -> list[Writer]:
-    """The attempts of a run, or of one action, that wrote something which is there, by the action's creation."""
-    found = {each: numbers for each, numbers in captured(home, run).items() if action in (None, each)}
-    writers: list[Writer] = []
-    for each, name in await _names(connection, run, action, wanted=set(found)):
-        numbers = found[each]
-        for number in numbers:
-            if attempt in (None, number) and _has_something(log_file(home, run, each, number)):
-                writers.append(Writer(each, name, number, is_retried=len(numbers) > 1))
-    return writers
-
-
-def _has_something(path: Path) -> bool:
+    watching = asyncio.create_task(watch(), name=f"follow {run}")
     try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
+        while not is_over.is_set():
+            for found in tail.read():
+                yield found
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(is_over.wait(), _PACE)
+        for found in tail.read_all():
+            yield found
+        await watching
+    finally:
+        watching.cancel()
 
 
-async def _names(
-    connection: Connection, run: RunId, action: ActionId | None, *, wanted: set[ActionId]
-) -> list[tuple[ActionId, str]]:
-    if action is not None:
-        try:
-            details = await connection.ask(
-                lambda number: GetAction(request=number, run=run, action=action), ActionDetails
-            )
-        except ActionNotFoundError:
-            return []
-        return [(action, details.action.short_name)] if action in wanted else []
-    found: list[tuple[ActionId, str]] = []
-    after = 0
-    while len(found) < len(wanted):
-        page = await connection.ask(partial(_page, run, after), SummaryList)
-        found += [(each.action, each.short_name) for each in page.actions if each.action in wanted]
-        if page.position == after:
-            break
-        after = page.position
-    return found
+class Following:
+    """A reporter that also shows what the attempts of the run write."""
 
-
-def _page(run: RunId, after: int, number: int) -> ListSummaries:
-    return ListSummaries(request=number, run=run, after=after, limit=_PAGE)
-
-
-class _Followed:
-    def __init__(self, writer: Writer, tail: Tail) -> None:
-        self.writer = writer
-        self.tail = tail
-        self.looks_left: int | None = None
-        """None while its attempt lives."""
-
-
-class Follower:
-    """Gives what the attempts of a run write, as they write it, until it has ended."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        home: Path,
-        run: RunId,
-        *,
-        action: ActionId | None = None,
-        attempt: int | None = None,
-        tail: int | None = None,
-    ) -> None:
-        """*action* and *attempt* leave out all others; of what was written before only *tail* lines are given."""
-        self._connection = connection
+    def __init__(self, reporter: Reporter, home: Path, *, colour: bool) -> None:
+        """*colour* says that the lines go to a terminal."""
+        self._reporter = reporter
         self._home = home
-        self._run = run
-        self._action = action
-        self._attempt = attempt
-        self._tail = tail
-        self._followed: dict[ActionId, list[_Followed]] = {}
-        self._is_over = asyncio.Event()
+        self._colour = colour
+        self._tail: RunTail | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def lines(self) -> AsyncIterator[tuple[Writer, list[str]]]:
-        """Lines, with who wrote them; those of one look at one file together."""
-        watching = asyncio.create_task(self._watch(), name=f"follow {self._run}")
-        try:
-            while not self._is_over.is_set():
-                for each in [each for several in self._followed.values() for each in several]:
-                    is_last = self._is_last_look(each)
-                    if found := each.tail.read(to_end=is_last):
-                        yield each.writer, found
-                    if is_last:
-                        self._forget(each)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._is_over.wait(), _PACE)
-            for each in [each for several in self._followed.values() for each in several]:
-                if found := each.tail.read(to_end=True):
-                    yield each.writer, found
-            await watching
-        finally:
-            watching.cancel()
+    def accepted(self, run: RunRecord) -> None:
+        """Begin to look."""
+        self._tail = RunTail(self._home, run.run)
+        self._reporter.accepted(run)
+        self._timer = asyncio.get_running_loop().call_later(_PACE, self._look)
 
-    def _is_last_look(self, each: _Followed) -> bool:
-        if each.looks_left is None:
-            return False
-        each.looks_left -= 1
-        return each.looks_left <= 0
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Learn of attempts."""
+        if self._tail is not None:
+            self._tail.take(changes)
+        self._reporter.changed(changes)
 
-    def _forget(self, each: _Followed) -> None:
-        left = [other for other in self._followed[each.writer.action] if other is not each]
-        if left:
-            self._followed[each.writer.action] = left
-        else:
-            del self._followed[each.writer.action]
+    def ended(self, run: RunRecord, outcome: Outcome | None) -> None:
+        """Show what is left before it is said how the run ended."""
+        if self._tail is not None:
+            self._write(self._tail.read_all())
+        self._reporter.ended(run, outcome)
 
-    async def _watch(self) -> None:
-        try:
-            async for events in self._connection.watch(self._run):
-                for change in events.changes:
-                    if change.action is None or self._action not in (None, change.action):
-                        continue
-                    if change.kind is ChangeKind.ATTEMPT_STARTED and change.attempt is not None:
-                        self._begin(change.action, change.name, change.attempt)
-                    elif change.kind in (ChangeKind.ATTEMPT_ENDED, ChangeKind.ACTION_ENDED):
-                        self._end(change.action, datetime.now(UTC) - change.at)
-                    if change.kind is ChangeKind.ACTION_ENDED and change.action == self._action:
-                        return
-        finally:
-            self._is_over.set()
+    def notice(self, message: str) -> None:
+        """As the reporter says it."""
+        self._reporter.notice(message)
 
-    def _begin(self, action: ActionId, name: str, attempt: int) -> None:
-        if self._attempt not in (None, attempt):
-            return
-        path = log_file(self._home, self._run, action, attempt)
-        tail = Tail(path) if self._tail is None else Tail.last(path, self._tail)
-        self._followed.setdefault(action, []).append(_Followed(Writer(action, name, attempt), tail))
+    def written(self, lines: Sequence[str]) -> None:
+        """As the reporter shows it."""
+        self._reporter.written(lines)
 
-    def _end(self, action: ActionId, ago: timedelta) -> None:
-        for each in self._followed.get(action, ()):
-            if each.looks_left is None:
-                each.looks_left = 1 if ago > _LONG_AGO else _AFTERWARDS
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._reporter.close()
+
+    def _look(self) -> None:
+        if self._tail is not None:
+            self._write(self._tail.read())
+        self._timer = asyncio.get_running_loop().call_later(_PACE, self._look)
+
+    def _write(self, found: Lines) -> None:
+        shown = [
+            f"{head_of(writer, colour=self._colour)} {readable(line, colour=self._colour)}"
+            for writer, lines in found
+            for line in lines
+        ]
+        if shown:
+            self._reporter.written(shown)

@@ -8,7 +8,8 @@ from volant.kit.homes import logs_path
 from volant.model.control_protocol import ActionDetails
 from volant.model.ids import ActionId, RunId
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 18
+"""Bytes of a file that are read at once."""
 
 
 def read_log(home: Path, details: ActionDetails, attempt: int | None) -> str:
@@ -79,12 +80,19 @@ def _start_of_tail(fd: int, lines: int) -> int:
 
 
 class Tail:
-    """Follows a file that grows; one that was truncated is read from its beginning, one that is gone is waited for."""
+    """Follows a file that grows; one that was truncated is read from its beginning, one that is gone is waited for.
+
+    The file is not kept open, and no more than a block of it is read at once.
+    """
+
+    __slots__ = ("_at", "_rest", "has_more", "path")
 
     def __init__(self, path: Path, *, at: int = 0) -> None:
         self.path = path
         self._at = at
         self._rest = b""
+        self.has_more = False
+        """Whether the last look left something to be read."""
 
     @classmethod
     def last(cls, path: Path, lines: int) -> "Tail":
@@ -96,18 +104,29 @@ class Tail:
             return cls(path)
 
     def read(self, *, to_end: bool = False) -> list[str]:
-        """Whole lines that were written since; with *to_end* also one that has no end yet."""
-        try:
-            with self.path.open("rb") as opened:
-                if os.fstat(opened.fileno()).st_size < self._at:
-                    self._at, self._rest = 0, b""
-                opened.seek(self._at)
-                data = opened.read()
-        except OSError:
-            data = b""
-        self._at += len(data)
+        """Whole lines that were written since; with *to_end* also one that has no end, if it is the last one."""
+        data = self._block()
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if to_end and self._rest:
+        if self._rest and ((to_end and not self.has_more) or len(self._rest) > _BLOCK):
             lines.append(self._rest)
             self._rest = b""
         return [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+
+    def _block(self) -> bytes:
+        try:
+            size = os.stat(self.path).st_size
+            if size < self._at:
+                self._at, self._rest = 0, b""
+            # Most looks find nothing new: they shall not open anything.
+            data = _read(self.path, self._at) if size > self._at else b""
+        except OSError:
+            data = b""
+        self._at += len(data)
+        self.has_more = len(data) == _BLOCK
+        return data
+
+
+def _read(path: Path, at: int) -> bytes:
+    with path.open("rb") as opened:
+        opened.seek(at)
+        return opened.read(_BLOCK)

@@ -8,7 +8,6 @@ from typing import TextIO
 from volant.client.client import Client, InlineWorker
 from volant.client.reporting import Reporter, Silent
 from volant.client.starting import EngineStart
-from volant.kit.homes import logs_path
 from volant.model.worker_protocol import WorkerToEngine
 from volant.settings.terminal import wants_colour, wants_drawing
 from volant.settings.tree import Mode, Settings
@@ -50,12 +49,11 @@ class Reporters:
         # What an inline run prints is on the screen already.
         if self.followed is None or mode is Mode.INLINE:
             return Silent() if self.is_quiet else self._progress(stream, mode)
+        from volant.client.following import Following
         from volant.client.lines import Lines
-        from volant.client.tailing import Following
 
-        logs = logs_path(self.followed)
         shown = Lines(stream, has_progress=False) if self.is_quiet else self._progress(stream, mode)
-        return Following(shown, lambda run: logs / run, colour=wants_colour(stream))
+        return Following(shown, self.followed, colour=wants_colour(stream))
 
     def _progress(self, stream: TextIO, mode: Mode) -> Reporter:
         # What an inline run prints would tear a drawing apart, and so would a second run that is watched at once.

@@ -1,7 +1,7 @@
 """`volant get logs RUN [ACTION]`, `volant logs`: what attempts wrote, together, each line with who wrote it."""
 
 import asyncio
-import zlib
+import sys
 from collections.abc import Iterable
 
 import click
@@ -15,13 +15,14 @@ from volant.cli.newest import meant_run
 from volant.cli.usages import Count
 from volant.client.connection import Connection
 from volant.client.driving import drive
-from volant.client.following import Follower, Writer, writers_of
+from volant.client.following import follow as follow_lines
 from volant.client.logs import lines_of, log_file
+from volant.client.tailing import RunTail
+from volant.client.writers import Writer, head_of, readable, writers_of
 from volant.model.control_protocol import ActionDetails, GetAction, GetRun, RunDetails
 from volant.model.ids import ActionId
 from volant.model.records import RunRecord
-
-_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+from volant.settings.terminal import wants_colour
 
 
 @click.command("logs", cls=Command)
@@ -57,9 +58,9 @@ async def _show(
         # Whoever follows reads the same, whether the run has ended by then or not.
         is_alone = attempt is not None and only is not None
         if follow and not record.phase.is_final:
-            follower = Follower(connection, home, record.run, action=only, attempt=attempt, tail=tail)
+            followed = RunTail(home, record.run, action=only, attempt=attempt, last=tail)
             shown.begin(record, is_alone=is_alone, is_one=only is not None)
-            async for writer, lines in follower.lines():
+            async for writer, lines in follow_lines(connection, record.run, followed, action=only):
                 shown.print(writer, lines)
             return
         writers = await writers_of(connection, home, record.run, action=only, attempt=attempt)
@@ -87,6 +88,7 @@ class _Lines:
 
     def __init__(self, output: str) -> None:
         self._as_json = output == "json"
+        self._colour = wants_colour(sys.stdout)
         self._run = ""
         self._is_alone = False
         self._is_one = False
@@ -98,7 +100,7 @@ class _Lines:
         self._is_one = is_one
 
     def print(self, writer: Writer, lines: Iterable[str]) -> None:
-        head = "" if self._is_alone else self._head(writer)
+        head = "" if self._is_alone else head_of(writer, is_one=self._is_one, colour=self._colour) + " "
         for line in lines:
             if self._as_json:
                 shape = {
@@ -110,11 +112,6 @@ class _Lines:
                 }
                 click.echo(msgspec.json.encode(shape).decode())
             else:
-                click.echo(head + line)
-
-    def _head(self, writer: Writer) -> str:
-        if self._is_one:
-            return click.style(f"attempt {writer.attempt + 1} | ", fg=_COLOURS[writer.attempt % len(_COLOURS)])
-        again = f"#{writer.attempt + 1}" if writer.attempt or writer.is_retried else ""
-        colour = _COLOURS[zlib.crc32(writer.action.encode()) % len(_COLOURS)]
-        return click.style(f"{writer.name} {writer.action[:8]}{again} | ", fg=colour)
+                # What is alone in a pipe or a file is as it was written.
+                is_raw = self._is_alone and not sys.stdout.isatty()
+                click.echo(line if is_raw else head + readable(line, colour=self._colour))
