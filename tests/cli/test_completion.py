@@ -231,24 +231,37 @@ class TestScripts:
         assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in " ".join(found.err.split())
 
     def test_bash_itself_completes(self, terminal: Terminal, completes: Completes) -> None:
-        bash = shutil.which("bash")
-        if bash is None:
-            pytest.skip("bash is not installed")
         script = (
             'eval "$(volant completion bash)"; COMP_WORDS=(volant run tasks.py f); COMP_CWORD=3; '
             '_volant_completion volant; echo "${COMPREPLY[@]}"'
         )
+        assert self.asked(terminal, "bash", "--norc", "-c", script) == "first\n"
+
+    def test_fish_itself_completes_with_the_whole_of_what_a_word_means(self, terminal: Terminal) -> None:
+        script = "volant completion fish | source; complete -C 'volant get runs --lim'; complete -C 'volant get ru'"
+        assert self.asked(terminal, "fish", "--no-config", "-c", script).splitlines() == [
+            "--limit\tSo many, newest first.",
+            "run\tShow one run: how it stands, its actions, and why they wait.",
+            "runs\tList runs, newest first.",
+        ]
+
+    def asked(self, terminal: Terminal, shell: str, *arguments: str) -> str:
+        """What a real shell says, with `volant` on its path."""
+        found = shutil.which(shell)
+        if found is None:
+            pytest.skip(f"{shell} is not installed")
         folder = terminal.folder / "bin"
         folder.mkdir()
         (folder / "volant").write_text(f'#!/bin/sh\nexec {sys.executable} -m volant "$@"\n')
         (folder / "volant").chmod(0o755)
         done = subprocess.run(
-            [bash, "--norc", "-c", script],
+            [found, *arguments],
             cwd=terminal.folder,
-            env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+            env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(terminal.folder)},
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
         )
-        assert (done.stdout, done.stderr) == ("first\n", "")
+        assert done.stderr == ""
+        return done.stdout

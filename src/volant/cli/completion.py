@@ -25,4 +25,6 @@ def command(shell: str) -> None:
         msg = f"the installed click has no completion for {shell}"
         raise click.ClickException(msg)
     root = click.get_current_context().find_root().command
-    click.echo(found(root, {}, "volant", VARIABLE).source())
+    script = found(root, {}, "volant", VARIABLE).source()
+    # Click splits at every comma: what a word means would end at its first one.
+    click.echo(script.replace('string split ","', 'string split -m 1 ","') if shell == "fish" else script)
