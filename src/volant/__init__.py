@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from volant.authoring.task import SyncTask as SyncTask
     from volant.authoring.task import Task as Task
     from volant.authoring.timeouts import Timeout as Timeout
+    from volant.authoring.tracing import trace as trace
     from volant.authoring.triggers import Cron as Cron
     from volant.authoring.triggers import FixedRate as FixedRate
     from volant.authoring.triggers import Trigger as Trigger
@@ -102,6 +103,7 @@ _HOMES = {
     "register_plugin": "volant.authoring.plugins",
     "resume": "volant.api.resuming",
     "run": "volant.api.running",
+    "trace": "volant.authoring.tracing",
     "with_runcontext": "volant.api.running",
 }
 """The module that owns each public name."""
@@ -152,6 +154,7 @@ __all__ = [
     "register_plugin",
     "resume",
     "run",
+    "trace",
     "with_runcontext",
 ]
 

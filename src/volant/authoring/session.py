@@ -7,7 +7,7 @@ because threads that user code starts by itself do not inherit the context.
 from collections.abc import Coroutine, Sequence
 from contextvars import ContextVar, Token
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from volant.model.ids import ActionId, RunId, TaskName
 
 if TYPE_CHECKING:
     from volant.authoring.task import Task
+    from volant.authoring.tracing import TracedFunction
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -55,6 +56,43 @@ class PendingCall(Protocol[R_co]):
         ...
 
 
+class StepResult(NamedTuple):
+    """How a traced function ended."""
+
+    value: Any = None
+    error: Exception | None = None
+    items: Sequence[Any] = ()
+    """What a generator gave."""
+
+
+class Step(Protocol):
+    """One call of a traced function."""
+
+    def recorded(self) -> StepResult | None:
+        """How it ended in an earlier attempt; None: it has to be executed here. Blocks this thread."""
+        ...
+
+    async def recorded_aio(self) -> StepResult | None:
+        """As `recorded`, for async code."""
+        ...
+
+    def begin(self) -> None:
+        """It is being executed."""
+        ...
+
+    def leave(self) -> None:
+        """It is not any more, however that came."""
+        ...
+
+    def end(self, result: StepResult) -> StepResult:
+        """Record how it ended; what a replay would give. Blocks this thread until that is committed."""
+        ...
+
+    async def end_aio(self, result: StepResult) -> StepResult:
+        """As `end`, for async code."""
+        ...
+
+
 class Session(Protocol):
     """Where calls go while a task runs. One per attempt.
 
@@ -85,15 +123,22 @@ class Session(Protocol):
         """For sync code: block this thread until one of the calls is done. They were started here, and are not none."""
         ...
 
+    def step(
+        self, function: "TracedFunction", args: tuple[Any, ...], kwargs: dict[str, Any], *, group: str | None
+    ) -> Step:
+        """A call of a traced function begins."""
+        ...
+
 
 class Grouped:
-    """A session inside `volant.group(name)`; groups nest, their names are joined by `/`."""
+    """A session inside `volant.group(name)` or a traced function; groups nest, their names are joined by `/`."""
 
-    __slots__ = ("group", "session")
+    __slots__ = ("group", "session", "step")
 
-    def __init__(self, session: Session, group: str) -> None:
+    def __init__(self, session: Session, group: str | None, step: Step | None = None) -> None:
         self.session = session
         self.group = group
+        self.step = step
 
 
 current: ContextVar[Session | Grouped | None] = ContextVar("volant_session", default=None)
@@ -131,7 +176,20 @@ def enter_group(name: str) -> Token[Session | Grouped | None] | None:
     session = current_session()
     if session is None:
         return None
-    return current.set(Grouped(session, nested_group(name)))
+    return current.set(Grouped(session, nested_group(name), current_step()))
+
+
+def current_step() -> Step | None:
+    """The traced function that the caller is inside of, the innermost one."""
+    here = current.get()
+    return here.step if isinstance(here, Grouped) else None
+
+
+def enter_step(session: Session, step: Step) -> Session | Grouped | None:
+    """From here on the caller is inside a traced function; what `current` is to be set to afterwards."""
+    here = current.get()
+    current.set(Grouped(session, current_group(), step))
+    return here
 
 
 def nested_group(name: str) -> str:

@@ -8,11 +8,14 @@ import msgspec
 
 from volant.client.lines import format_seconds
 from volant.kit.quantities import format_bytes, format_cpu
-from volant.model.specs import ActionSpec, CacheMode
+from volant.model.specs import ActionKind, ActionSpec, CacheMode
 
 
 def settings_in_words(spec: ActionSpec) -> list[tuple[str, str]]:
     """Names and values, empty where nothing was decided."""
+    code = f"{spec.loader.module}:{spec.loader.qualname}" if spec.loader.module else spec.loader.kind.value
+    if spec.kind is not ActionKind.TASK:
+        return [("code", code)]
     resources = spec.resources
     asked = [
         f"{format_cpu(resources.cpu)} CPU" if resources.cpu else "",
@@ -37,7 +40,7 @@ def settings_in_words(spec: ActionSpec) -> list[tuple[str, str]]:
         ("timeout", ", ".join(timeouts)),
         ("cache", "" if spec.cache.mode is CacheMode.DISABLE else spec.cache.mode.value),
         ("queue", spec.queue or ""),
-        ("code", f"{spec.loader.module}:{spec.loader.qualname}" if spec.loader.module else spec.loader.kind.value),
+        ("code", code),
     ]
 
 

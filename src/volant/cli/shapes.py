@@ -70,6 +70,8 @@ class ActionShape(TypedDict):
     task: str
     name: str
     """The task's short name."""
+    kind: str
+    """`task`, `step` (a traced function) or `timer`."""
     group: str | None
     phase: str
     attempts: int
@@ -264,6 +266,7 @@ def action_as_json(action: ActionSummary) -> ActionShape:
         "parent": action.parent,
         "task": action.task,
         "name": action.short_name,
+        "kind": action.kind.value,
         "group": action.group,
         "phase": action.phase.value,
         "attempts": action.attempts,

@@ -13,6 +13,7 @@ from volant.client.lines import format_seconds
 from volant.client.waits import describe_wait
 from volant.model.control_protocol import ActionSummary
 from volant.model.phases import ActionPhase
+from volant.model.specs import ActionKind
 
 _ID = 8
 """Digits of an action's id; enough to name it nearly always."""
@@ -36,7 +37,7 @@ def _row(line: Line) -> tuple[Any, ...]:
 
 def _action_row(line: Line) -> tuple[Any, ...]:
     action = line.actions[0]
-    notes: list[str] = []
+    notes: list[str] = [] if action.kind is ActionKind.TASK else [action.kind.value]
     if action.attempts > 1:
         notes.append(f"{action.attempts} attempts")
     if action.reused is not None:
@@ -56,7 +57,7 @@ def _action_row(line: Line) -> tuple[Any, ...]:
 
 def _fold_row(line: Line) -> tuple[Any, ...]:
     first = line.actions[0]
-    notes: list[str] = []
+    notes: list[str] = [] if first.kind is ActionKind.TASK else [first.kind.value]
     if line.below:
         failed = f", {line.failed_below:,} of them failed" if line.failed_below else ""
         notes.append(f"{line.below:,} actions below{failed}")

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from volant.model.ids import ActionId, AttemptKey, CallId
-from volant.model.worker_protocol import CallRefused, ChildEnded, Outcome
+from volant.model.worker_protocol import Answer, Outcome
 
 
 class Enqueue(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Tell(msgspec.Struct, frozen=True):
     """Say it to the attempt once what is written now is committed."""
 
     key: AttemptKey
-    message: ChildEnded | CallRefused
+    message: Answer
 
 
 class Lend(msgspec.Struct, frozen=True):

@@ -290,6 +290,7 @@ class LiveAction:
             outputs=self.outputs,
             failure=self.failure,
             reused=self.reused,
+            kind=self.spec.kind,
         )
 
 
@@ -299,7 +300,7 @@ def outcome_of(record: ActionRecord) -> Outcome | None:
         case ActionPhase.SUCCEEDED if record.outputs is not None:
             return Succeeded(outputs=record.outputs)
         case ActionPhase.FAILED | ActionPhase.TIMED_OUT if record.failure is not None:
-            return Failed(failure=record.failure)
+            return Failed(failure=record.failure, outputs=record.outputs)
         case ActionPhase.ABORTED:
             return Aborted(reason="aborted" if record.failure is None else record.failure.message)
         case _:

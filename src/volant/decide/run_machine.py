@@ -30,6 +30,7 @@ from volant.decide.live import AbortCause, Earlier, LiveAction, LiveAttempt, Sta
 from volant.decide.replay import Replay
 from volant.decide.restoring import Past, revive
 from volant.decide.retrying import RunAgain, after_failure
+from volant.decide.stepping import step_of
 from volant.decide.unwritten import Drained, Unwritten
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
@@ -38,7 +39,18 @@ from volant.model.payloads import Payload
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, ChangeKind, RunRecord
 from volant.model.specs import ActionSpec
-from volant.model.worker_protocol import Aborted, CallRefused, ChildEnded, Failed, Outcome, SubmitCall, Succeeded
+from volant.model.worker_protocol import (
+    Aborted,
+    Acknowledged,
+    AskStep,
+    CallRefused,
+    ChildEnded,
+    Failed,
+    Outcome,
+    StepEnded,
+    SubmitCall,
+    Succeeded,
+)
 
 
 class RunMachine:
@@ -272,9 +284,8 @@ class RunMachine:
             live.callers.append((key, call.call))
             live.parent_failures = parent.user_failures
             return commands
-        if attempt.replay is not None and attempt.replay.knows(call.action):
-            attempt.replay.ask(call.action, call.call)
-            return commands + self._recorded(key, attempt, attempt.replay.ready())
+        if self._is_recorded(attempt, call.action):
+            return commands + self._replay(key, attempt, call.action, call.call)
         live = LiveAction(
             action=call.action,
             parent=parent,
@@ -294,6 +305,47 @@ class RunMachine:
                 attempt.held[call.call] = live
                 return commands
         return commands + self._add(live, now)
+
+    def step_asked(self, key: AttemptKey, asked: AskStep, now: datetime) -> list[Command]:
+        """An attempt that is not its action's first is about to execute a traced function."""
+        parent = self.keys.get(key)
+        if parent is None or parent.attempt is None:
+            return []
+        if self._speaking(key) is None:
+            return [_refused_step(key, asked.call, parent)]
+        self._begin(parent, parent.attempt, now)
+        commands = self.working(key)
+        if self._is_recorded(parent.attempt, asked.action):
+            return commands + self._replay(key, parent.attempt, asked.action, asked.call)
+        return [*commands, Tell(key, Acknowledged(call=asked.call))]
+
+    def step_ended(self, key: AttemptKey, ended: StepEnded, spec: ActionSpec, now: datetime) -> list[Command]:
+        """A traced function has ended in an attempt. It is an action that begins and ends at once."""
+        parent = self.keys.get(key)
+        if parent is None or parent.attempt is None:
+            return []
+        if self._speaking(key) is None or ended.action in self.actions:
+            return [_refused_step(key, ended.call, parent)]
+        attempt = parent.attempt
+        # What it called must not be in the journal before it is itself.
+        self._begin(parent, attempt, now)
+        commands = self.working(key)
+        if self._is_recorded(attempt, ended.action):
+            # It was sent before.
+            return commands + self._replay(key, attempt, ended.action, ended.call)
+        attempt.calls[ended.call] = ended.action
+        live = step_of(parent, ended, spec, attempt.earlier.pop(ended.action, None), now)
+        live.callers.append((key, ended.call))
+        self.actions[live.id] = live
+        parent.children[live.id] = live
+        self._unwritten.change(ChangeKind.ACTION_CREATED, ActionPhase.RUNNING, now, live=live)
+        outcome: Outcome = ended.outcome
+        if isinstance(outcome, Failed):
+            told = msgspec.structs.replace(
+                outcome.failure, attempts=live.attempts, action=str(live.id), task=live.spec.task
+            )
+            outcome = msgspec.structs.replace(outcome, failure=told)
+        return commands + self._settle(live, outcome, now)
 
     def cancelled(self, key: AttemptKey, call: CallId, now: datetime) -> list[Command]:
         """User code no longer waits for a call."""
@@ -509,9 +561,10 @@ class RunMachine:
             case Succeeded(outputs=outputs):
                 live.phase = ActionPhase.SUCCEEDED
                 live.outputs = outputs
-            case Failed(failure=failure):
+            case Failed(failure=failure, outputs=outputs):
                 live.phase = ActionPhase.FAILED
                 live.failure = failure
+                live.outputs = outputs
             case Aborted(reason=reason):
                 live.phase = ActionPhase.ABORTED
                 live.failure = Failure(
@@ -604,6 +657,18 @@ class RunMachine:
                 commands += self._add(child, now)
         return commands
 
+    @staticmethod
+    def _is_recorded(attempt: LiveAttempt, action: ActionId) -> bool:
+        return attempt.replay is not None and attempt.replay.knows(action)
+
+    def _replay(self, key: AttemptKey, attempt: LiveAttempt, action: ActionId, call: CallId) -> list[Command]:
+        """An attempt asks for a recorded outcome."""
+        if attempt.replay is None:
+            return []
+        attempt.calls[call] = action
+        attempt.replay.ask(action, call)
+        return self._recorded(key, attempt, attempt.replay.ready())
+
     def _recorded(self, key: AttemptKey, attempt: LiveAttempt, pairs: list[tuple[ActionId, CallId]]) -> list[Command]:
         attempt.telling += len(pairs)
         return [TellRecorded(key, tuple(pairs))] if pairs else []
@@ -654,6 +719,12 @@ class RunMachine:
         self._unwritten.run(self.record)
         self._unwritten.change(ChangeKind.RUN_ENDED, phase, now)
         return [RunFinished(self.outcome)]
+
+
+def _refused_step(key: AttemptKey, call: CallId, parent: LiveAction) -> Tell:
+    reason = parent.abort_reason or "it has ended"
+    message = f"a traced function was not recorded: its caller is being ended, {reason}"
+    return Tell(key, CallRefused(call=call, error="RunAbortedError", message=message))
 
 
 def _first_line(failure: Failure) -> str:

@@ -49,14 +49,15 @@ from volant.model.payloads import Payload
 from volant.model.records import RunRecord, SpecRecord
 from volant.model.waits import Wait
 from volant.model.worker_protocol import (
+    Answer,
+    AskStep,
     AttemptFinished,
-    CallRefused,
     CancelCall,
-    ChildEnded,
     Outcome,
     RunContext,
     SpecKnown,
     StartAttempt,
+    StepEnded,
     SubmitCall,
     Waiting,
     Warned,
@@ -369,10 +370,17 @@ class Engine:
             match message:
                 case SubmitCall():
                     spec = live.spec(message.spec).spec
-                    if not _ACTION_ID.fullmatch(message.action):
-                        msg = f"{message.action!r} is no action id"
-                        raise ProtocolError(msg)
+                    _check_id(message.action)
                     self._perform(live, machine.called(speaker, message, spec, now))
+                    self._replays.called(live, speaker)
+                case AskStep():
+                    _check_id(message.action)
+                    self._perform(live, machine.step_asked(speaker, message, now))
+                    self._replays.called(live, speaker)
+                case StepEnded():
+                    spec = live.spec(message.spec).spec
+                    _check_id(message.action)
+                    self._perform(live, machine.step_ended(speaker, message, spec, now))
                     self._replays.called(live, speaker)
                 case Waiting(told=told):
                     self._perform(live, machine.waiting(speaker, told, now))
@@ -472,7 +480,7 @@ class Engine:
             case _:
                 assert_never(command)
 
-    def _tell(self, live: LiveRun, key: AttemptKey, message: ChildEnded | CallRefused) -> None:
+    def _tell(self, live: LiveRun, key: AttemptKey, message: Answer) -> None:
         if key not in self._attempts:
             return
         if commands := live.machine.told(key):
@@ -600,3 +608,9 @@ class Engine:
             label=known.spec.environment,
             log=live.log_path(action.id, attempt) or "",
         )
+
+
+def _check_id(action: ActionId) -> None:
+    if not _ACTION_ID.fullmatch(action):
+        msg = f"{action!r} is no action id"
+        raise ProtocolError(msg)

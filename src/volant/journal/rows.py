@@ -16,6 +16,7 @@ from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.payloads import Blob, Inline
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Change, ChangeKind, RunRecord, SpecRecord
+from volant.model.specs import ActionKind
 
 PHASE_CODES: Mapping[ActionPhase, int] = {
     ActionPhase.QUEUED: 1,
@@ -44,6 +45,9 @@ KIND_CODES: Mapping[ChangeKind, int] = {
     ChangeKind.RUN_RESUMED: 9,
 }
 _KINDS = {code: kind for kind, code in KIND_CODES.items()}
+
+ACTION_KIND_CODES: Mapping[ActionKind, int] = {ActionKind.TASK: 0, ActionKind.STEP: 1, ActionKind.TIMER: 2}
+_ACTION_KINDS = {code: kind for kind, code in ACTION_KIND_CODES.items()}
 
 Row = tuple[Any, ...]
 
@@ -76,6 +80,7 @@ class ActionBody(msgspec.Struct, frozen=True, array_like=True):
     outputs: Inline | Blob | None
     failure: Failure | None
     reused: str | None = None
+    kind: int = 0
 
 
 class AttemptBody(msgspec.Struct, frozen=True, array_like=True):
@@ -214,6 +219,7 @@ def action_row(action: ActionRecord, ids: ActionBytes) -> Row:
         action.outputs,
         action.failure,
         action.reused,
+        ACTION_KIND_CODES[action.kind],
     )
     return (
         ids[action.action],
@@ -254,6 +260,7 @@ def action_record(run: RunId, row: Row) -> ActionRecord:
         outputs=body.outputs,
         failure=body.failure,
         reused=None if body.reused is None else RunId(body.reused),
+        kind=_ACTION_KINDS[body.kind],
     )
 
 

@@ -15,7 +15,7 @@ from volant.model.payloads import Payload
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Change, RunRecord
 from volant.model.reusing import Reuse
-from volant.model.specs import ActionSpec
+from volant.model.specs import ActionKind, ActionSpec
 from volant.model.waits import Wait
 from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
 
@@ -235,6 +235,7 @@ class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """What it waits for, if this engine executes it."""
     reused: RunId | None = None
     """The run that executed it, if this one took over the outcome."""
+    kind: ActionKind = ActionKind.TASK
 
     @classmethod
     def of(cls, action: ActionRecord, wait: Wait | None) -> "ActionSummary":
@@ -255,6 +256,7 @@ class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             message="" if failure is None else failure.first_line[:_LONGEST_MESSAGE],
             wait=wait,
             reused=action.reused,
+            kind=action.kind,
         )
 
 

@@ -13,6 +13,7 @@ from volant.model.failures import Failure
 from volant.model.ids import ActionId, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.phases import ActionPhase
+from volant.model.specs import ActionKind
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +75,7 @@ class ActionRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     failure: Failure | None = None
     reused: RunId | None = None
     """The run that executed it: this one took over the outcome that is recorded there."""
+    kind: ActionKind = ActionKind.TASK
 
 
 class AttemptRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -137,11 +137,21 @@ class Loader(Spec, frozen=True, kw_only=True, omit_defaults=True):
     arguments: tuple[str, ...] = ()
 
 
+class ActionKind(StrEnum):
+    """What an action is a call of."""
+
+    TASK = "task"
+    STEP = "step"
+    """A traced function, executed by the attempt that called it: it has no attempts of its own."""
+    TIMER = "timer"
+    """A durable sleep, kept by the engine."""
+
+
 class ActionSpec(Spec, frozen=True, kw_only=True, omit_defaults=True):
     """Everything about an action that does not depend on its inputs."""
 
     task: str
-    """Full name, `<environment>.<function>`."""
+    """Full name, `<environment>.<function>`; of a traced function `<module>.<qualified name>`."""
     short_name: str
     environment: str
     loader: Loader
@@ -168,3 +178,4 @@ class ActionSpec(Spec, frozen=True, kw_only=True, omit_defaults=True):
     entrypoint: bool = False
     not_enforced: tuple[str, ...] = ()
     """Parameters that were given and have no effect yet; said once per run."""
+    kind: ActionKind = ActionKind.TASK

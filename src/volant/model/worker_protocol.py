@@ -1,8 +1,8 @@
 """What engine, zygotes and workers say to one another. Version 1.
 
-Engine to worker: `StartAttempt`, then `ChildEnded` and `CallRefused`.
-Worker to engine: `SpecKnown` before the first `SubmitCall` that names it, `CancelCall`, `Waiting` and
-`Working` for the lending of CPU, and at the end `AttemptFinished`.
+Engine to worker: `StartAttempt`, then `ChildEnded`, `CallRefused` and `Acknowledged`.
+Worker to engine: `SpecKnown` before the first `SubmitCall` or `StepEnded` that names it, `CancelCall`, `AskStep`,
+`Waiting` and `Working` for the lending of CPU, and at the end `AttemptFinished`.
 Engine to zygote: `PrepareZygote` once, then `ForkWorker` (with one end of a socket pair) and `EndWorker`.
 Zygote to engine: `ZygoteReady` or `ZygoteFailed`, then `WorkerForked` and `WorkerExited`.
 
@@ -31,6 +31,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="fa
     """The function raised, or its process ended."""
 
     failure: Failure
+    outputs: Payload | None = None
+    """What a traced generator had given before."""
 
 
 class Aborted(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="aborted"):
@@ -92,6 +94,12 @@ class CallRefused(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
     hint: str | None = None
 
 
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="acknowledged"):
+    """To `AskStep`: nothing is recorded, execute it."""
+
+    call: CallId
+
+
 class EndAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="end"):
     """Inline only: cancel the running attempt, since there is no process to kill."""
 
@@ -122,6 +130,32 @@ class CancelCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag
 
     attempt_key: AttemptKey
     call: CallId
+
+
+class AskStep(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="ask step"):
+    """An attempt that is not its action's first is about to execute a traced function.
+
+    Answered by `ChildEnded` when an earlier attempt did, else by `Acknowledged`.
+    """
+
+    attempt_key: AttemptKey
+    call: CallId
+    action: ActionId
+
+
+class StepEnded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="step"):
+    """A traced function has ended. Answered by `ChildEnded` once that is committed; may be sent again until then."""
+
+    attempt_key: AttemptKey
+    call: CallId
+    action: ActionId
+    spec: SpecDigest
+    inputs: Payload
+    inputs_digest: str | None
+    outcome: Succeeded | Failed
+    seconds: float
+    """How long it took."""
+    group: str | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="waiting"):
@@ -155,8 +189,12 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="wa
     message: str
 
 
-EngineToWorker = StartAttempt | ChildEnded | CallRefused | EndAttempt
-WorkerToEngine = SpecKnown | SubmitCall | CancelCall | Waiting | Working | AttemptFinished | Warned
+Answer = ChildEnded | CallRefused | Acknowledged
+"""To a call of the worker's, by its number."""
+EngineToWorker = StartAttempt | ChildEnded | CallRefused | Acknowledged | EndAttempt
+WorkerToEngine = (
+    SpecKnown | SubmitCall | CancelCall | AskStep | StepEnded | Waiting | Working | AttemptFinished | Warned
+)
 
 
 class PrepareZygote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="prepare"):

@@ -15,10 +15,12 @@ from volant.kit.digests import blake2b
 from volant.model.ids import AttemptKey, CallId, SpecDigest
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
+    Answer,
+    AskStep,
     CallRefused,
     CancelCall,
-    ChildEnded,
     SpecKnown,
+    StepEnded,
     SubmitCall,
     Waiting,
     WorkerToEngine,
@@ -26,8 +28,6 @@ from volant.model.worker_protocol import (
 )
 
 _encode_spec = msgspec.msgpack.Encoder().encode
-
-Answer = ChildEnded | CallRefused
 
 
 class Call:
@@ -56,7 +56,7 @@ class Call:
 class Caller:
     """One attempt, as far as its calls go."""
 
-    __slots__ = ("is_ended", "is_waiting", "key", "told")
+    __slots__ = ("is_ended", "is_waiting", "key", "steps", "told")
 
     def __init__(self, key: AttemptKey) -> None:
         self.key = key
@@ -66,6 +66,8 @@ class Caller:
         """Whether the engine was told so, and has told nothing since."""
         self.is_ended = False
         """Whether the attempt has ended, while what it left behind in this process goes on."""
+        self.steps: set[int] = set()
+        """Traced functions that are being executed."""
 
 
 def has_answer(calls: Sequence[Call]) -> bool:
@@ -134,7 +136,7 @@ class Line:
         """A call with a number of its own; the caller posts its submission with `submit`."""
         return Call(CallId(next(self._numbers)), caller)
 
-    def submit(self, call: Call, message: SubmitCall) -> None:
+    def submit(self, call: Call, message: SubmitCall | AskStep | StepEnded) -> None:
         """Post the submission of a call, and expect its answer."""
         if call.caller.is_ended:
             call.take(_too_late(call.id))

@@ -24,6 +24,7 @@ from volant.model.errors import EngineError
 from volant.model.ids import ActionId, AttemptKey
 from volant.model.worker_protocol import (
     Aborted,
+    Acknowledged,
     AttemptFinished,
     CallRefused,
     ChildEnded,
@@ -90,7 +91,7 @@ class InlineHost:
             match message:
                 case StartAttempt():
                     self._start(message)
-                case ChildEnded() | CallRefused():
+                case ChildEnded() | CallRefused() | Acknowledged():
                     self.line.hear(message)
                 case EndAttempt(attempt_key=key):
                     self._end(key)

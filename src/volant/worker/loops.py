@@ -19,7 +19,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVarTuple, Unpack
 
-from volant.worker.calls import Answer, Call, Caller, Line
+from volant.model.worker_protocol import Answer
+from volant.worker.calls import Call, Caller, Line
 
 Ts = TypeVarTuple("Ts")
 

@@ -18,6 +18,7 @@ from volant.kit.framing import FrameReader, frames
 from volant.model.failures import Failure
 from volant.model.ids import AttemptKey
 from volant.model.worker_protocol import (
+    Acknowledged,
     AttemptFinished,
     CallRefused,
     ChildEnded,
@@ -177,7 +178,7 @@ class WorkerProcess:
             os._exit(CONNECTION_LOST)
         for body in self._reader.feed(piece):
             message = _decode(body)
-            if isinstance(message, (ChildEnded, CallRefused)):
+            if isinstance(message, (ChildEnded, CallRefused, Acknowledged)):
                 self.line.hear(message)
 
     def _read_in_thread(self) -> None:

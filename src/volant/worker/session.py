@@ -7,8 +7,9 @@ from typing import Any, TypeVar, assert_never
 
 from volant.authoring.limits import check_size
 from volant.authoring.reaching import Reach
-from volant.authoring.session import PendingCall, RunningInfo
+from volant.authoring.session import PendingCall, RunningInfo, current_step
 from volant.authoring.task import Task
+from volant.authoring.tracing import TracedFunction
 from volant.model import errors
 from volant.model.errors import CallError, RunAbortedError, VolantError
 from volant.model.ids import TaskName
@@ -16,6 +17,7 @@ from volant.model.payloads import Blob, Inline, Payload
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
     Aborted,
+    Acknowledged,
     CallRefused,
     Failed,
     StartAttempt,
@@ -28,6 +30,7 @@ from volant.values.codec import Encoded, pickle_warning
 from volant.values.failures import decode_exception
 from volant.worker.calls import Call, Caller, Host, has_answer
 from volant.worker.naming import ActionNames
+from volant.worker.steps import AttemptStep
 
 R = TypeVar("R")
 
@@ -38,20 +41,21 @@ _IN_THREAD_BYTES = 1 << 20
 class AttemptSession:
     """The `Session` of one attempt."""
 
-    in_traced_step = False
-
     def __init__(self, start: StartAttempt, *, caller: Caller, host: Host, open_blobs: Callable[[str], Blobs]) -> None:
         self.spec: ActionSpec | None = None
         """Of the attempt's own task; set when it was found."""
         self.reach: Reach | None = None
         """What the environment of the attempt's own task reaches; set when it was found."""
         self._start = start
-        self._caller = caller
+        self.caller = caller
+        self.line = host.line
         self._host = host
         self._open_blobs = open_blobs
         self._blobs: Blobs | None = None
         self._info: RunningInfo | None = None
-        self._names = ActionNames(start.action)
+        self.names = ActionNames(start.action)
+        self.is_replayed = start.attempt > 0
+        """Whether there may be recorded steps of earlier attempts."""
         self._warned: set[str] = set()
 
     @property
@@ -82,26 +86,40 @@ class AttemptSession:
 
     def start_call(self, task: Task[..., R], arguments: dict[str, object], *, group: str | None) -> PendingCall[R]:
         call = self._begin(task, arguments, group)
-        self._host.line.flush()
+        self.line.flush()
         return _Pending(self, task, call)
+
+    @property
+    def in_traced_step(self) -> bool:
+        return current_step() is not None
+
+    def step(
+        self, function: TracedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], *, group: str | None
+    ) -> AttemptStep:
+        return AttemptStep(self, function, args, kwargs, group=group)
+
+    @property
+    def environment(self) -> str:
+        """The name of the environment of the attempt's own task."""
+        return "" if self.spec is None else self.spec.environment
 
     # Waiting
 
     async def _call(self, task: Task[..., R], arguments: dict[str, object], group: str | None) -> R:
         encoded, spec = self._encoded(task, arguments)
-        payload = await self._stored_meanwhile(encoded.data)
+        payload = await self.stored_meanwhile(encoded.data)
         call = self._submit(task, encoded, spec, payload, group)
-        await self._answered(call)
+        await self.answered(call)
         match call.answer:
-            case None | CallRefused():
+            case None | CallRefused() | Acknowledged():
                 pass
             case ended:
                 if isinstance(ended.outcome, Succeeded) and isinstance(ended.outcome.outputs, Blob):
-                    data = await self._fetched_meanwhile(ended.outcome.outputs)
+                    data = await self.fetched_meanwhile(ended.outcome.outputs)
                     return task.interface.decode_output(data)  # type: ignore[no-any-return]
         return self.result_of(task, call)
 
-    async def _answered(self, call: Call) -> None:
+    async def answered(self, call: Call) -> None:
         """Wait for the answer. Who is cancelled meanwhile cancels the call, and goes on when its end is committed.
 
         What an attempt left behind is cancelled, as it would be where a process ends with the attempt.
@@ -119,7 +137,7 @@ class AttemptSession:
             await future
         except asyncio.CancelledError:
             if call.answer is None:
-                self._host.line.cancel(call)
+                self.line.cancel(call)
             while call.answer is None:
                 future = loop.create_future()
                 self._host.expect(call, future)
@@ -128,7 +146,7 @@ class AttemptSession:
             raise
         except GeneratorExit:
             # The coroutine is thrown away; there is nobody left to wait.
-            self._host.line.cancel(call)
+            self.line.cancel(call)
             raise
 
     def wait_for(self, call: Call) -> None:
@@ -138,13 +156,13 @@ class AttemptSession:
             self._host.wait(call)
         except BaseException:
             # A signal handler raised: the call is abandoned.
-            self._host.line.cancel(call)
+            self.line.cancel(call)
             raise
 
     def cancel(self, call: Call) -> None:
         """Say at once that nobody waits for a call any more."""
-        self._host.line.cancel(call)
-        self._host.line.flush()
+        self.line.cancel(call)
+        self.line.flush()
 
     # Out
 
@@ -165,18 +183,18 @@ class AttemptSession:
     def _submit(
         self, task: Task[..., Any], encoded: Encoded, spec: ActionSpec, payload: Payload, group: str | None
     ) -> Call:
-        digest = self._host.line.tell_spec(spec)
-        call = self._host.line.new_call(self._caller)
+        digest = self.line.tell_spec(spec)
+        call = self.line.new_call(self.caller)
         message = SubmitCall(
-            attempt_key=self._caller.key,
+            attempt_key=self.caller.key,
             call=call.id,
-            action=self._names.next(task.name, encoded.digest),
+            action=self.names.next(task.name, encoded.digest),
             spec=digest,
             inputs=payload,
             inputs_digest=encoded.digest,
             group=group,
         )
-        self._host.line.submit(call, message)
+        self.line.submit(call, message)
         return call
 
     def warn_of_pickles(self, encoded: Encoded) -> None:
@@ -188,15 +206,16 @@ class AttemptSession:
         """Say something that the user should hear once."""
         if message not in self._warned and message not in self._start.context.warned:
             self._warned.add(message)
-            self._host.line.post(Warned(attempt_key=self._caller.key, message=message))
+            self.line.post(Warned(attempt_key=self.caller.key, message=message))
 
     # In
 
     def result_of(self, task: Task[..., R], call: Call) -> R:
         answer = call.answer
         assert answer is not None
+        assert not isinstance(answer, Acknowledged)
         if isinstance(answer, CallRefused):
-            raise _refusal(answer)
+            raise self.refusal(answer)
         outcome = answer.outcome
         match outcome:
             case Succeeded(outputs=outputs):
@@ -208,6 +227,17 @@ class AttemptSession:
                 raise RunAbortedError(msg)
             case _:
                 assert_never(outcome)
+
+    @staticmethod
+    def refusal(refused: CallRefused) -> VolantError:
+        """The error of a call that was refused."""
+        kind = getattr(errors, refused.error, None)
+        if not (isinstance(kind, type) and issubclass(kind, VolantError)):
+            return CallError(f"{refused.error}: {refused.message}", hint=refused.hint)
+        error = kind(refused.message)
+        if refused.hint is not None:
+            error.hint = refused.hint
+        return error
 
     # Payloads
 
@@ -226,15 +256,17 @@ class AttemptSession:
         """The bytes of a payload."""
         return payload.data if isinstance(payload, Inline) else self.blobs.get(payload)
 
-    async def _stored_meanwhile(self, data: bytes) -> Payload:
+    async def stored_meanwhile(self, data: bytes) -> Payload:
+        """As `stored`, without blocking the event loop for long."""
         if len(data) < max(_IN_THREAD_BYTES, self._start.context.inline_payload_bytes):
             return self.stored(data)
         return await asyncio.to_thread(self.stored, data)
 
-    async def _fetched_meanwhile(self, blob: Blob) -> bytes:
-        if blob.size < _IN_THREAD_BYTES:
-            return self.fetched(blob)
-        return await asyncio.to_thread(self.fetched, blob)
+    async def fetched_meanwhile(self, payload: Payload) -> bytes:
+        """As `fetched`, without blocking the event loop for long."""
+        if isinstance(payload, Inline) or payload.size < _IN_THREAD_BYTES:
+            return self.fetched(payload)
+        return await asyncio.to_thread(self.fetched, payload)
 
 
 class _Pending(PendingCall[R]):
@@ -270,13 +302,3 @@ def _info(start: StartAttempt, spec: ActionSpec) -> RunningInfo:
         raw_data_path=context.raw_data_path,
         custom_context=context.custom_context,
     )
-
-
-def _refusal(refused: CallRefused) -> VolantError:
-    kind = getattr(errors, refused.error, None)
-    if not (isinstance(kind, type) and issubclass(kind, VolantError)):
-        return CallError(f"{refused.error}: {refused.message}", hint=refused.hint)
-    error = kind(refused.message)
-    if refused.hint is not None:
-        error.hint = refused.hint
-    return error

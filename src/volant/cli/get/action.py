@@ -22,7 +22,9 @@ from volant.client.waits import describe_wait
 from volant.kit.quantities import format_bytes
 from volant.model.control_protocol import ActionDetails, ActionSummary, GetAction
 from volant.model.records import AttemptRecord
-from volant.model.specs import ActionSpec
+from volant.model.specs import ActionKind, ActionSpec
+
+_KINDS = {ActionKind.TASK: "task", ActionKind.STEP: "traced function", ActionKind.TIMER: "timer"}
 
 
 @click.command("action", cls=Command)
@@ -69,7 +71,7 @@ def _print(details: ActionDetails, spec: ActionSpec | None, home: Path) -> None:
     fields: list[tuple[str, str | Cell]] = [
         ("action", Cell(action.action, {"bold": True})),
         ("run", action.run),
-        ("task", action.task),
+        (_KINDS[action.kind], action.task),
         ("group", action.group or ""),
         ("parent", action.parent or ""),
         ("phase", phase_cell(action.phase)),

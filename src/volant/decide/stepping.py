@@ -1,0 +1,36 @@
+"""Traced functions as actions: their callers execute them, and they are recorded when they have ended."""
+
+from datetime import datetime, timedelta
+
+from volant.decide.live import Earlier, LiveAction
+from volant.model.specs import ActionSpec
+from volant.model.worker_protocol import Failed, StepEnded
+
+
+def step_of(
+    parent: LiveAction, ended: StepEnded, spec: ActionSpec, earlier: Earlier | None, now: datetime
+) -> LiveAction:
+    """The action of a traced function that has just ended; *earlier* is its outcome of before, which does not hold."""
+    began = now - timedelta(seconds=max(0.0, min(ended.seconds, _LONGEST)))
+    live = LiveAction(
+        action=ended.action,
+        parent=parent,
+        spec_digest=ended.spec,
+        spec=spec,
+        inputs=ended.inputs,
+        inputs_digest=ended.inputs_digest,
+        group=ended.group,
+        created_at=began,
+    )
+    live.parent_failures = parent.user_failures
+    if earlier is not None:
+        live.resume(earlier)
+    live.started_at = began
+    live.attempts += 1
+    if isinstance(ended.outcome, Failed):
+        live.user_failures += 1
+    return live
+
+
+_LONGEST = 365 * 86_400.0
+"""Seconds; whoever says more has no clock."""
