@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from volant import remote as remote
     from volant.api.initializing import init as init
     from volant.api.initializing import init_from_config as init_from_config
+    from volant.api.rerunning import rerun as rerun
     from volant.api.resuming import resume as resume
     from volant.api.running import run as run
     from volant.api.running import with_runcontext as with_runcontext
@@ -101,6 +102,7 @@ _HOMES = {
     "logger": "volant.kit.logs",
     "map": "volant.authoring.mapping",
     "register_plugin": "volant.authoring.plugins",
+    "rerun": "volant.api.rerunning",
     "resume": "volant.api.resuming",
     "run": "volant.api.running",
     "trace": "volant.authoring.tracing",
@@ -152,6 +154,7 @@ __all__ = [
     "logger",
     "map",
     "register_plugin",
+    "rerun",
     "resume",
     "run",
     "trace",

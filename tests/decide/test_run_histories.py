@@ -12,6 +12,7 @@ from volant.decide.commands import (
     EndTree,
     Enqueue,
     Lend,
+    LookUp,
     Release,
     RunFinished,
     TakeBack,
@@ -73,10 +74,11 @@ class Worker:
 class World:
     """Plays engine, journal, launcher and workers to a machine and its placement."""
 
-    def __init__(self, *, crashes: bool = False) -> None:
+    def __init__(self, *, crashes: bool = False, reuses: bool = False) -> None:
         self.crashes = crashes
+        self.reuses = reuses
         record = RunRecord(run=RUN, task="env.task", root=ROOT, phase=ActionPhase.QUEUED, created_at=T0)
-        self.machine = RunMachine(record, host="here")
+        self.machine = RunMachine(record, host="here", looks_up=reuses)
         self.placement = Placement(Capacity(cpu=2000, memory=0, processes=6))
         self.now = T0
         self.numbers = 0
@@ -87,6 +89,8 @@ class World:
         self.timers: dict[ActionId, datetime] = {}
         self.after: list[Tell | RunFinished] = []
         self.reads: list[TellRecorded] = []
+        self.lookups: list[ActionId] = []
+        """What another run is being asked for; perhaps aborted meanwhile, perhaps twice."""
         self.actions: dict[ActionId, ActionRecord] = {}
         self.attempts: dict[tuple[ActionId, int], AttemptRecord] = {}
         self.changes: list[Change] = []
@@ -114,12 +118,13 @@ class World:
             specs={SpecDigest("s"): SPEC},
             seq=len(self.changes),
         )
-        self.machine = RunMachine(self.run, host="here")
+        self.machine = RunMachine(self.run, host="here", looks_up=self.reuses)
         self.placement = Placement(Capacity(cpu=2000, memory=0, processes=6))
         for forgotten in (self.places, self.queued, self.workers, self.timers):
             forgotten.clear()
         self.after.clear()
         self.reads.clear()
+        self.lookups.clear()
         self.admitted = set(self.attempts)
         self.take(self.machine.restore(past, self.now))
 
@@ -136,6 +141,10 @@ class World:
                     self.queued[action] = key
                     depth = self.machine.actions[action].depth
                     self.placement.enqueue(key, run=RUN, depth=depth, request=Request(cpu=1000))
+                case LookUp(action=action):
+                    assert self.reuses
+                    assert action not in self.queued
+                    self.lookups.append(action)
                 case Withdraw(action=action):
                     self.timers.pop(action, None)
                     key = self.queued.pop(action, None)
@@ -231,6 +240,8 @@ class World:
         unstarted = [key for key, worker in self.workers.items() if worker.is_read and not worker.is_started]
         ended = [key for key, worker in self.workers.items() if worker.has_finished or worker.is_killed]
         moves: list[tuple[int, Callable[[], None]]] = [(4, self.place), (3, self.commit)]
+        if self.lookups:
+            moves.append((4, lambda: self.look_up(random.choice(self.lookups), is_found=random.random() < 0.4)))
         if self.reads:
             moves.append((4, self.read_and_tell))
         if self.timers:
@@ -252,6 +263,23 @@ class World:
             moves.append((1, self.crash))
         _, move = random.choices(moves, [weight for weight, _ in moves])[0]
         move()
+
+    def look_up(self, action: ActionId, *, is_found: bool) -> None:
+        """Another run has an outcome of the action, or has not."""
+        self.lookups.remove(action)
+        recorded = ActionRecord(
+            run=RunId("before"),
+            action=action,
+            parent=None,
+            task="env.task",
+            short_name="task",
+            spec=SpecDigest("s"),
+            phase=ActionPhase.SUCCEEDED,
+            inputs=Inline(data=b""),
+            created_at=T0,
+            outputs=Inline(data=b"before"),
+        )
+        self.take(self.machine.looked_up(action, recorded if is_found else None, self.now))
 
     def read(self, key: AttemptKey) -> None:
         """First the journal is read, and later the attempt starts with what was read."""
@@ -360,7 +388,8 @@ class World:
         assert machine.keys.keys() == self.workers.keys()
         assert self.placement.processes == len(self.workers)
         assert self.placement.queued == len(self.queued)
-        assert self.queued.keys() == {a for a, live in machine.actions.items() if live.stage is Stage.QUEUED}
+        waiting = {a for a, live in machine.actions.items() if live.stage is Stage.QUEUED}
+        assert self.queued.keys() <= waiting <= {*self.queued, *self.lookups}
         for key, live in machine.keys.items():
             assert live.attempt is not None
             assert live.attempt.key == key
@@ -383,6 +412,8 @@ class World:
         for _ in range(400):
             if self.has_ended:
                 break
+            for action in list(self.lookups):
+                self.look_up(action, is_found=False)
             self.place()
             self.commit()
             self.read_and_tell()
@@ -414,13 +445,16 @@ class World:
         assert all(record.phase.is_final for record in self.actions.values())
         assert all(record.phase.is_final for record in self.attempts.values())
         assert self.attempts.keys() == self.admitted
+        for record in self.actions.values():
+            assert (record.outputs == Inline(data=b"before")) is (record.reused == "before")
+            assert record.reused is None or record.attempts == 0
         assert self.changes[-1].kind is ChangeKind.RUN_ENDED
 
 
 @settings(max_examples=400, deadline=None)
-@given(seed=st.integers(0, 1 << 32), steps=st.integers(20, 400), crashes=st.booleans())
-def test_every_history_of_a_run_adds_up_and_comes_to_an_end(seed: int, steps: int, crashes: bool) -> None:
-    world = World(crashes=crashes)
+@given(seed=st.integers(0, 1 << 32), steps=st.integers(20, 400), crashes=st.booleans(), reuses=st.booleans())
+def test_every_history_of_a_run_adds_up_and_comes_to_an_end(seed: int, steps: int, crashes: bool, reuses: bool) -> None:
+    world = World(crashes=crashes, reuses=reuses)
     random = Random(seed)
     for _ in range(steps):
         world.step(random)

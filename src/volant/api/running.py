@@ -68,7 +68,7 @@ class RunFunction:
             client.let_engine_be()
             raise
         executed = await execute(client, prepared, wait=context.wait, mode=mode)
-        return Run(client, executed.run, task=task, end=executed.end)
+        return Run(client, executed.run, task=task, end=executed.end, env_vars=context.env_vars)
 
 
 if not TYPE_CHECKING:

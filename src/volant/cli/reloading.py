@@ -45,21 +45,28 @@ def read_values(task: Task[..., Any], texts: Sequence[str]) -> dict[str, object]
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise WrongCommandLine(f"--with: found {text!r}, expected NAME=VALUE")
+            raise WrongCommandLine(f"--with: found {text!r}, expected NAME=VALUE", hint=_signature(task))
         given.setdefault(name.replace("-", "_"), []).append(value)
     check_names(task, given)
-    return {name: _read(name, values, task.interface.types[name]) for name, values in given.items()}
+    values: dict[str, object] = {}
+    for name, found in given.items():
+        try:
+            values[name] = _read(found, task.interface.types[name])
+        except BadText as error:
+            raise WrongCommandLine(f"--with {name}: {error}", hint=_signature(task)) from error
+    return values
 
 
-def _read(name: str, texts: Sequence[str], annotation: Any) -> object:
-    try:
-        if element_of(annotation) is not None:
-            return parse_all(texts, annotation)
-        if len(texts) > 1:
-            raise WrongCommandLine(f"--with {name}: found {len(texts)} values, expected one")
-        return parse(texts[0], annotation)
-    except BadText as error:
-        raise WrongCommandLine(f"--with {name}: {error}") from error
+def _read(texts: Sequence[str], annotation: Any) -> object:
+    if element_of(annotation) is not None:
+        return parse_all(texts, annotation)
+    if len(texts) > 1:
+        raise BadText(f"found {len(texts)} values, expected one")
+    return parse(texts[0], annotation)
+
+
+def _signature(task: Task[..., Any]) -> str:
+    return f"the task is {task.name}{task.interface.describe()}"
 
 
 def _import(code: CodeSource) -> None:

@@ -13,7 +13,7 @@ from volant.cli.results import Form, show_end
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import print_json
 from volant.client.driving import drive
-from volant.client.rerunning import Before, Changes, Inputs, WhichCode, changed_inputs, read_before, rerun
+from volant.client.rerunning import Before, Changes, Inputs, WhichCode, changed_inputs, read_before, submit_again
 from volant.settings.loading import submission_environ
 
 
@@ -103,5 +103,5 @@ def _changed(before: Before, texts: tuple[str, ...], code: WhichCode) -> Inputs:
 async def _submit(before: Before, changes: Changes) -> Run[Any]:
     client = program.client()
     async with client.connection() as connection:
-        record = await rerun(connection, before, changes, blobs=client.blobs)
-    return Run(client, record)
+        record = await submit_again(connection, before, changes, blobs=client.blobs)
+    return Run(client, record, env_vars=changes.env_vars)

@@ -99,7 +99,7 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
 def _split_name(
     context: click.Context, tasks: Mapping[str, Task[..., Any]], file: str, rest: tuple[str, ...]
 ) -> tuple[str | None, tuple[str, ...]]:
-    """The name of the task, if one is given, and what else is there: its options, and the run's on either side of it."""
+    """The name of the task, if one is given, and what stands on either side of it: options of the run and its own."""
     place = place_of_task(rest, context.command.params)
     if place is None:
         return None, rest

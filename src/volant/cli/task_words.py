@@ -1,4 +1,4 @@
-"""Where the task's name stands behind `volant run FILE`: options of the run may stand before it, those of the task not."""
+"""Where the task's name stands behind `volant run FILE`: options of the run may stand before it, its own may not."""
 
 from collections.abc import Iterable, Sequence
 

@@ -64,6 +64,11 @@ class ActionHandle:
         return self._summary.attempts
 
     @property
+    def reused_from(self) -> str | None:
+        """The run that executed it, where this run took over its outcome: see `volant.rerun`."""
+        return self._summary.reused
+
+    @property
     def created_at(self) -> datetime:
         """When it was called."""
         return self._summary.created_at

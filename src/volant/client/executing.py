@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from types import FrameType
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ async def execute(client: Client, prepared: Prepared, *, wait: bool, mode: Mode)
             end = await _execute_inline(client, connection, prepared, reporter)
         elif wait:
             accepted = await _submit(client, connection, prepared, reporter, watch=True)
-            end = await _watch(client, connection, accepted, reporter, goes_on=True)
+            end = await _watch(client, connection, accepted, reporter, goes_on=True, env_vars=prepared.options.env_vars)
         else:
             accepted = await _submit(client, connection, prepared, reporter, watch=False)
             return Executed(accepted, None)
@@ -91,10 +91,16 @@ async def _undivided(
 
 
 async def _watch(
-    client: Client, connection: Connection, run: RunRecord, reporter: Reporter, *, goes_on: bool
+    client: Client,
+    connection: Connection,
+    run: RunRecord,
+    reporter: Reporter,
+    *,
+    goes_on: bool,
+    env_vars: Mapping[str, str] | None = None,
 ) -> RunEnd:
     try:
-        return await watch_to_end(client, connection, run.run, reporter, asked=True, goes_on=goes_on)
+        return await watch_to_end(client, connection, run.run, reporter, asked=True, goes_on=goes_on, env_vars=env_vars)
     except asyncio.CancelledError:
         await abort_when_left(client, connection, run.run, reporter)
         raise

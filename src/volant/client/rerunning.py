@@ -21,7 +21,7 @@ from volant.model.payloads import Payload
 from volant.model.records import RunRecord
 from volant.model.reusing import Reuse
 from volant.model.specs import ActionSpec
-from volant.model.submissions import decode_submission
+from volant.model.submissions import decode_submission, missing_variables
 from volant.ports.blobs import Blobs
 from volant.values.codec import pickle_warning
 
@@ -79,12 +79,21 @@ async def read_before(connection: Connection, run: RunRecord) -> Before:
         NotSupportedError: its record is of a release that this one cannot read.
     """
     root = await connection.ask(lambda number: GetAction(request=number, run=run.run, action=run.root), ActionDetails)
+    options, code = recorded_submission(run)
+    return Before(run=run, root=root, options=options, code=code)
+
+
+def recorded_submission(run: RunRecord) -> tuple[RunOptions, CodeSource]:
+    """The options and the code of a run, without the values of its variables.
+
+    Raises:
+        NotSupportedError: its record is of a release that this one cannot read.
+    """
     try:
-        options, code = decode_submission(run.options)
+        return decode_submission(run.options)
     except msgspec.MsgspecError as error:
         msg = f"run '{run.run}' was submitted by a release whose record cannot be read: {error}"
         raise NotSupportedError(msg, hint="submit its task again") from error
-    return Before(run=run, root=root, options=options, code=code)
 
 
 def check_names(task: Task[..., Any], names: Iterable[str]) -> None:
@@ -116,7 +125,7 @@ def changed_inputs(before: Before, task: Task[..., Any], values: Mapping[str, ob
     return Inputs(payload=stored(found.data, blobs), digest=found.digest, warnings=warnings)
 
 
-async def rerun(connection: Connection, before: Before, changes: Changes, *, blobs: Blobs) -> RunRecord:
+async def submit_again(connection: Connection, before: Before, changes: Changes, *, blobs: Blobs) -> RunRecord:
     """Submit what a run was made of; the new run is not watched.
 
     Raises:
@@ -132,8 +141,10 @@ async def rerun(connection: Connection, before: Before, changes: Changes, *, blo
         name=changes.name,
         mode=_mode(options),
         labels={**options.labels, **changes.labels},
+        env_vars={**options.env_vars, **changes.env_vars},
         reuse=_reuse(before.run, changes),
     )
+    missing = missing_variables(again, changes.environ, hint="`volant rerun --env NAME=VALUE`")
     accepted = await connection.ask(
         lambda number: SubmitRun(
             request=number,
@@ -144,7 +155,7 @@ async def rerun(connection: Connection, before: Before, changes: Changes, *, blo
             code=code,
             options=again,
             environ=changes.environ,
-            warnings=inputs.warnings,
+            warnings=(*inputs.warnings, *([missing] if missing else [])),
             watch=False,
         ),
         RunAccepted,

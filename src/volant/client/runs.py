@@ -1,6 +1,7 @@
 """A run, as the program that submitted it sees it, or one that looks at it later."""
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -52,12 +53,20 @@ class RunHandle(Generic[R]):
     """
 
     def __init__(
-        self, client: Client, record: RunRecord, *, task: Task[..., R] | None = None, end: RunEnd | None = None
+        self,
+        client: Client,
+        record: RunRecord,
+        *,
+        task: Task[..., R] | None = None,
+        end: RunEnd | None = None,
+        env_vars: Mapping[str, str] | None = None,
     ) -> None:
+        """*env_vars*: the run's variables, for whoever goes on with it when its engine dies: nobody else has them."""
         self._client = client
         self._record = record if end is None else end.run
         self._task: Task[..., Any] | None = task
         self._end = end
+        self._env_vars = env_vars
 
     @property
     def name(self) -> str:
@@ -206,7 +215,9 @@ class RunHandle(Generic[R]):
         async with self._client.connection() as connection:
             reporter.accepted(self._record)
             try:
-                self._end = await watch_to_end(self._client, connection, self._record.run, reporter)
+                self._end = await watch_to_end(
+                    self._client, connection, self._record.run, reporter, env_vars=self._env_vars
+                )
             except asyncio.CancelledError:
                 if abort_if_left:
                     await abort_when_left(self._client, connection, self._record.run, reporter)

@@ -1,11 +1,13 @@
 """Waiting for the end of a run, over the deaths of engines, and aborting it when the waiting is broken off."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from volant.client.client import Client
 from volant.client.connection import Connection
 from volant.client.reporting import Reporter
+from volant.model.code import CodeSource
 from volant.model.control_protocol import AbortRun, Done, GetRun, ResumeRun, RunAccepted, RunDetails
 from volant.model.errors import EngineGoneError, JournalError, VolantError
 from volant.model.ids import RunId
@@ -32,10 +34,12 @@ async def watch_to_end(
     *,
     asked: bool = False,
     goes_on: bool = True,
+    env_vars: Mapping[str, str] | None = None,
 ) -> RunEnd:
     """Follow *run* until it has ended. *connection* stays open, or is replaced by others that are closed again.
 
-    When the engine dies, the next one is started and goes on with the run, unless *goes_on* is false.
+    When the engine dies, the next one is started and goes on with the run, unless *goes_on* is false. It is then given
+    the *env_vars* of the run, which were in the memory of the other one.
 
     Raises:
         EngineGoneError: the engine went away and the next one does not execute the run, or engines die without
@@ -49,7 +53,7 @@ async def watch_to_end(
         while True:
             try:
                 if talk is None:
-                    talk = own = await _next_engine(client, run, reporter, goes_on=goes_on)
+                    talk = own = await _next_engine(client, run, reporter, goes_on=goes_on, env_vars=env_vars)
                 if talk is None:
                     break
                 async for events in talk.watch(run, after=seen, asked=asked and own is None):
@@ -112,7 +116,9 @@ async def _abort_and_look(client: Client, connection: Connection, run: RunId) ->
     return (await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)).run
 
 
-async def _next_engine(client: Client, run: RunId, reporter: Reporter, *, goes_on: bool) -> Connection | None:
+async def _next_engine(
+    client: Client, run: RunId, reporter: Reporter, *, goes_on: bool, env_vars: Mapping[str, str] | None
+) -> Connection | None:
     """The connection to go on with; None when the next engine does not execute the run and is not to."""
     reporter.notice("the engine went away; asking the next one")
     connection = await client.connect()
@@ -121,7 +127,7 @@ async def _next_engine(client: Client, run: RunId, reporter: Reporter, *, goes_o
         if details.live or details.run.phase.is_final:
             return connection
         if goes_on:
-            await resume_run(connection, run)
+            await resume_run(connection, run, env_vars=env_vars)
             reporter.notice(f"the next engine goes on with run {run}")
             return connection
     except BaseException:
@@ -131,8 +137,12 @@ async def _next_engine(client: Client, run: RunId, reporter: Reporter, *, goes_o
     return None
 
 
-async def resume_run(connection: Connection, name: str) -> RunRecord:
+async def resume_run(
+    connection: Connection, name: str, *, env_vars: Mapping[str, str] | None = None, code: CodeSource | None = None
+) -> RunRecord:
     """Let the engine go on with a run that nobody executes, with the environment variables of this process.
+
+    *env_vars* are those of the run itself; *code* is put in place of what it has had.
 
     Raises:
         RunNotFoundError: there is none of this name, or several.
@@ -142,7 +152,10 @@ async def resume_run(connection: Connection, name: str) -> RunRecord:
     environ = submission_environ()
     try:
         accepted = await connection.ask(
-            lambda number: ResumeRun(request=number, run=name, environ=environ), RunAccepted
+            lambda number: ResumeRun(
+                request=number, run=name, environ=environ, env_vars=dict(env_vars or {}), code=code
+            ),
+            RunAccepted,
         )
     except JournalError as error:
         error.hint = error.hint or f"'volant resume {name}' goes on with the run once the journal can be written"

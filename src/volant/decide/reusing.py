@@ -11,6 +11,7 @@ outcome is executed again, with all below that; what was called before cannot ha
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord
@@ -20,8 +21,7 @@ from volant.model.reusing import Again, Reuse
 def again_from(path: Sequence[ActionRecord]) -> tuple[Again, ...]:
     """What is executed again from an action on, by the *path* that leads to it from the root, both included."""
     found = [
-        Again(action=parent.action, calls_before=_outcome_known_at(parent, child))
-        for parent, child in zip(path, path[1:], strict=False)
+        Again(action=parent.action, calls_before=_outcome_known_at(parent, child)) for parent, child in pairwise(path)
     ]
     return (*found, Again(action=path[-1].action))
 
@@ -33,8 +33,10 @@ class Choice:
         self._again = {each.action: each for each in reuse.again}
 
     def takes_branch(self, record: ActionRecord) -> bool | None:
-        """Whether what is recorded of an action and all below it comes from before the one from which on all is executed
-        again. None: that is so if it is so for its parent."""
+        """Whether an action, and all below it, was called before the one from which on all is executed again had ended.
+
+        None: that is so if it is so for its parent.
+        """
         if not self._again or record.parent is None:
             return True
         caller = self._again.get(record.parent)

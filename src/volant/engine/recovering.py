@@ -1,4 +1,4 @@
-"""Taking over outcomes from a run that has ended: each call of the new run is looked up there before it gets a place."""
+"""Taking over outcomes from a run that has ended: calls of the new run are looked up there before they get a place."""
 
 import asyncio
 from collections.abc import Callable, Sequence

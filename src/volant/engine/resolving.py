@@ -8,7 +8,7 @@ from volant.decide.reusing import again_from
 from volant.engine.lookups import Lookups
 from volant.model.errors import CallError
 from volant.model.records import ActionRecord, RunRecord
-from volant.model.reusing import Reuse
+from volant.model.reusing import Again, Reuse
 
 
 async def resolve(reuse: Reuse, lookups: Lookups, check: Callable[[RunRecord], None]) -> tuple[RunRecord, Reuse]:
@@ -26,7 +26,7 @@ async def resolve(reuse: Reuse, lookups: Lookups, check: Callable[[RunRecord], N
         hint = f"`volant attach {record.run}` waits for it, `volant resume {record.run}` goes on with it"
         raise CallError(msg, hint=f"{hint}, `volant abort {record.run}` ends it")
     check(record)
-    again = ()
+    again: tuple[Again, ...] = ()
     if reuse.from_action is not None:
         again = again_from(await _path(lookups, record, reuse.from_action))
     return record, msgspec.structs.replace(reuse, run=record.run, created_at=record.created_at, again=again)

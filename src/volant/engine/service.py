@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -54,6 +54,7 @@ from volant.model.control_protocol import (
 from volant.model.errors import EngineError, VolantError
 from volant.model.ids import RunId
 from volant.model.records import Change, RunRecord
+from volant.model.submissions import encode_submission, missing_variables
 from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
 from volant.ports.journal import Journal
 from volant.ports.launcher import Launcher
@@ -192,8 +193,10 @@ class Service:
             msg = f"run '{run}' was {record.phase} when the engine that executed it ended; nothing executes it now"
             raise EngineError(msg, hint=f"`volant resume {run}` goes on with it, `volant abort {run}` ends it")
 
-    async def resume(self, run: RunId, environ: Mapping[str, str]) -> RunRecord:
-        """Go on with a run whose engine is gone; without effect on one that this engine executes.
+    async def resume(self, run: RunId, message: ResumeRun) -> RunRecord:
+        """Go on with a run whose engine is gone, as *message* asks; without effect on one that this engine executes.
+
+        Of the run's own variables only the names were kept: it warns of those that it has no more.
 
         Raises:
             RunNotFoundError: there is none of this name.
@@ -213,11 +216,22 @@ class Service:
                 await (parts.until_gone(before) if before != parts.engine_name else parts.engine.until_gone(run))
                 interrupted = await read_interrupted(parts.journal, record)
                 # Where attempts run changes no result, and the process that executed an inline run is gone.
-                options = msgspec.structs.replace(interrupted.options, mode="local")
-                record = msgspec.structs.replace(record, owner=parts.engine_name, mode=options.mode)
-                interrupted = msgspec.structs.replace(interrupted, record=record, options=options)
+                before_options, code = interrupted.options, message.code or interrupted.code
+                options = msgspec.structs.replace(
+                    before_options, mode="local", env_vars={**before_options.env_vars, **message.env_vars}
+                )
+                record = msgspec.structs.replace(
+                    record,
+                    owner=parts.engine_name,
+                    mode=options.mode,
+                    options=encode_submission(options, code),
+                    bundle=code.digest,
+                )
+                interrupted = msgspec.structs.replace(interrupted, record=record, options=options, code=code)
                 context = self.submissions.context(run, record.created_at, options)
-                await parts.engine.resume(interrupted, parts.local, context=context, environ=environ)
+                live = await parts.engine.resume(interrupted, parts.local, context=context, environ=message.environ)
+                if warning := missing_variables(options, message.environ, hint="`volant resume --env NAME=VALUE`"):
+                    parts.engine.warn(live, warning)
             except BaseException:
                 if run not in parts.engine.runs:
                     await parts.leases.release(run)
@@ -402,9 +416,9 @@ class Client(asyncio.Protocol):
         match message:
             case SubmitRun():
                 return await self._submit(message)
-            case ResumeRun(request=request, run=name, environ=environ):
+            case ResumeRun(request=request, run=name):
                 found = await self._service.lookups.named(name)
-                return RunAccepted(request=request, run=await self._service.resume(found.run, environ))
+                return RunAccepted(request=request, run=await self._service.resume(found.run, message))
             case WatchRun(request=request, run=run, after=after):
                 await self._service.check_watchable(run)
                 self._watch(run, after)

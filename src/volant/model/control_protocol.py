@@ -73,6 +73,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overwrite_cache: bool = False
     disable_run_cache: bool = False
     env_vars: dict[str, str] = {}
+    """In memory only: of what is recorded there are `env_names`."""
+    env_names: tuple[str, ...] = ()
+    """Names in `env_vars` when the run was submitted, in what is recorded."""
     grace_period: float = 5.0
     """Seconds."""
     reuse: Reuse | None = None
@@ -103,6 +106,10 @@ class ResumeRun(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
     """A name, or as much of it as is unique."""
     environ: dict[str, str]
     """Environment variables for what is executed from now on, in place of those of before."""
+    env_vars: dict[str, str] = {}
+    """The run's own, which nobody has kept."""
+    code: CodeSource | None = None
+    """In place of the code that the run has had."""
 
 
 class RunAccepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):

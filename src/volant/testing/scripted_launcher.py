@@ -71,7 +71,7 @@ class ScriptedAttempt:
         self._count = 0
         self._only_waits = False
 
-    def call(self, name: str, *, action: str, retries: int = 0) -> "asyncio.Future[Outcome]":
+    def call(self, name: str, *, action: str, retries: int = 0, has_digest: bool = True) -> "asyncio.Future[Outcome]":
         """Call the task that the script *name* plays; *action* names the call within this parent."""
         self._count += 1
         call = CallId(self._count)
@@ -88,7 +88,7 @@ class ScriptedAttempt:
                     action=scripted_id(self.action, action),
                     spec=digest,
                     inputs=Inline(data=action.encode()),
-                    inputs_digest=action,
+                    inputs_digest=action if has_digest else None,
                 ),
             ],
         )
