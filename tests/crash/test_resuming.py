@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import random
 import signal
 import subprocess
@@ -241,18 +240,43 @@ def test_the_environment_of_a_resumed_run_is_that_of_who_resumes_it(user: User, 
             if not path.exists():
                 path.touch()
                 time.sleep(1000)
-            return os.environ["COLOUR"]
+            return os.environ["COLOUR"] + " " + os.environ.get("SHADE", "none")
         """,
     )
-    mark = tmp_path / "mark"
     user.environ["COLOUR"] = "red"
-    command = [sys.executable, "-m", "volant", "run", "colour.py", "main", "--mark", str(mark), "--name", "painted"]
-    client = user.start(*command)
-    until(mark.exists)
-    kill_everything(user, client)
-    user.environ["COLOUR"] = "blue"
-    assert output(user.volant("resume", "painted", "-o", "json")) == "blue"
-    assert os.environ.get("COLOUR") is None
+    command = [
+        sys.executable,
+        "-m",
+        "volant",
+        "run",
+        "--env",
+        "SHADE=dark",
+        "-o",
+        "json",
+        "colour.py",
+        "main",
+        "--mark",
+    ]
+    for name, given, wanted in (("bare", [], "blue none"), ("given", ["--env", "SHADE=pale"], "blue pale")):
+        mark = tmp_path / name
+        client = user.start(*command, str(mark), "--name", name)
+        until(mark.exists)
+        kill_everything(user, client)
+        user.environ["COLOUR"] = "blue"
+        done = user.volant("resume", name, *given, "-o", "json")
+        assert output(done) == wanted
+        warning = "the values of the run's env_vars were not kept, and nobody gave them again: SHADE"
+        assert (warning in done.stderr) is not bool(given)
+    assert b"dark" not in b"".join(path.read_bytes() for path in user.home.glob("journal*"))
+    watched = user.start(*command, str(tmp_path / "watched"))
+    until((tmp_path / "watched").exists)
+    engine = engine_of(user)
+    assert engine is not None
+    engine.kill()
+    out, errors = watched.communicate(timeout=PATIENCE)
+    assert watched.returncode == 0, errors
+    assert json.loads(out)["outputs"]["o0"] == "blue dark"
+    del user.environ["COLOUR"]
 
 
 def test_a_resumed_run_goes_on_with_the_code_that_it_started_with(user: User, tmp_path: Path) -> None:
@@ -282,3 +306,26 @@ def test_a_resumed_run_goes_on_with_the_code_that_it_started_with(user: User, tm
     done = user.volant("resume", "edited", "-o", "json")
     assert output(done) == "old red"
     assert "colours.py, edited.py: edited since the run was submitted" in done.stderr
+
+
+def test_a_resumed_run_goes_on_with_the_code_of_now_where_that_is_wanted(user: User, tmp_path: Path) -> None:
+    text = """
+        import asyncio, pathlib, volant
+        env = volant.TaskEnvironment(name="mended")
+
+        @env.task
+        async def main(mark: str) -> str:
+            pathlib.Path(mark).touch()
+            await asyncio.sleep(1000)
+            return "never"
+        """
+    path = user.write("mended.py", text)
+    mark = tmp_path / "mark"
+    command = [sys.executable, "-m", "volant", "run", "mended.py", "main", "--mark", str(mark), "--name", "mended"]
+    client = user.start(*command)
+    until(mark.exists)
+    kill_everything(user, client)
+    path.write_text(path.read_text().replace("await asyncio.sleep(1000)", "pass").replace("never", "mended"))
+    assert output(user.volant("resume", "mended", "--code", "current", "-o", "json")) == "mended"
+    # It is the run's code from now on.
+    assert output(user.volant("rerun", "mended", "-o", "json")) == "mended"

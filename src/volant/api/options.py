@@ -18,6 +18,7 @@ from volant.authoring.validation import (
 from volant.kit.nearest import did_you_mean
 from volant.model.control_protocol import RunOptions
 from volant.model.errors import UnknownParameterError
+from volant.settings.catalogue import QUEUES
 from volant.settings.tree import Mode, Settings
 
 
@@ -35,13 +36,13 @@ class RunContextOptions(TypedDict, total=False):
     custom_context: Mapping[str, str] | None
     """What `volant.ctx().custom_context` says in every task of the run."""
     overwrite_cache: bool | None
-    """Whether what is cached is executed all the same, and cached anew. There is no cache between runs yet."""
+    """Whether what is cached is executed all the same, and cached anew. Not enforced yet: a run that has it says so."""
     disable_run_cache: bool | None
-    """Whether the cache is neither read nor written. There is no cache between runs yet."""
+    """Whether the cache is neither read nor written. Not enforced yet: a run that has it says so."""
     interruptible: bool | None
-    """Whether tasks may be preempted; nothing preempts them yet."""
+    """Whether tasks may be preempted. Not enforced yet: a run that has it says so."""
     queue: str | None
-    """Of tasks that name none; queues have no effect yet."""
+    """Of tasks that name none. Not enforced yet: a run that has it says so."""
     max_action_concurrency: int | None
     """How many actions of the run execute at once, at most; those that wait for others do not count."""
     raw_data_path: str | None
@@ -91,6 +92,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
             disable_run_cache=self.disable_run_cache,
             env_vars=self.env_vars,
             grace_period=settings.grace_period.total_seconds(),
+            strict=settings.strict,
         )
 
 
@@ -137,6 +139,14 @@ def check_options(options: Mapping[str, object], *, where: str = _IN_PROGRAMS) -
     if "name" in checked:
         _check_name(where, "name" if where == _IN_PROGRAMS else "--name", cast("str", checked["name"]))
     return msgspec.convert({**checked, "warnings": tuple(warnings)}, RunContext)
+
+
+def unheeded(settings: Settings) -> tuple[str, ...]:
+    """What is set and has no effect yet, as warnings."""
+    return tuple(
+        f"{QUEUES}{name} is accepted but not enforced yet; {settings.sources[f'{QUEUES}{name}']} sets it"
+        for name in settings.queues
+    )
 
 
 def _text(where: str, name: str, value: object) -> str:

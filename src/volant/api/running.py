@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
-from volant.api.options import RunContext, RunContextOptions, check_options
+from volant.api.options import RunContext, RunContextOptions, check_options, unheeded
 from volant.api.program import Program, program
 from volant.api.runs import Run
 from volant.authoring.session import current_session
@@ -62,7 +62,7 @@ class RunFunction:
                 (args, kwargs),
                 context.for_engine(settings, mode),
                 environ=submission_environ(),
-                warnings=context.warnings,
+                warnings=(*context.warnings, *unheeded(settings)),
             )
         except BaseException:
             client.let_engine_be()

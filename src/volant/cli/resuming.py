@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -46,7 +46,7 @@ def command(
     if everything == bool(names):
         msg = "give the names of runs, or --all"
         raise click.UsageError(msg)
-    which = WhichCode(code).value
+    which: Literal["original", "current"] = "current" if code == WhichCode.CURRENT else "original"
     go_on = partial(resume, env_vars=name_value_pairs("--env", env), code=which, wait=False)
     if len(names) == 1 and not detach:
         run = go_on(names[0])

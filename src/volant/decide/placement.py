@@ -239,7 +239,7 @@ class Placement:
         entry.withdrawn = True
         alone = self._is_oversized(entry.request)
         if alone and reason is None:
-            reason = f"it requests more than the machine has ({self._excess(entry.request)}) and runs alone"
+            reason = f"it requests more than the machine has ({self.excess(entry.request)}) and runs alone"
         request = self._held(entry.request)
         holder = self._holders[entry.key] = _Holder(request, alone=alone, bound=self._bounds.get(entry.run))
         self._count_running(holder, counts=True)
@@ -343,10 +343,11 @@ class Placement:
         capacity = self.capacity
         return request.cpu > capacity.cpu or request.memory > capacity.memory or request.gpus > capacity.gpus
 
-    def _excess(self, request: Request) -> str:
+    def excess(self, request: Request) -> str:
+        """What is requested beyond the whole machine, for people; empty when it has that much."""
         capacity = self.capacity
         if request.cpu > capacity.cpu:
             return f"{request.cpu / 1000:g} CPU of {capacity.cpu / 1000:g}"
         if request.memory > capacity.memory:
             return f"{request.memory} bytes of memory of {capacity.memory}"
-        return f"{request.gpus} GPU of {capacity.gpus}"
+        return f"{request.gpus} GPU of {capacity.gpus}" if request.gpus > capacity.gpus else ""

@@ -33,6 +33,7 @@ from volant.decide.placement import Admission, Capacity, Placement, Request
 from volant.decide.run_machine import RunMachine
 from volant.decide.waiting import why_waiting
 from volant.engine.commits import Commits, Listener
+from volant.engine.enforcement import STRICT_HINT, not_enforced, refusal_of_options, refusal_of_task
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.engine.observing import CpuObserver
 from volant.engine.recovering import Recovery
@@ -41,10 +42,10 @@ from volant.engine.resuming import Interrupted
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
-from volant.model.errors import EngineGoneError, JournalError
+from volant.model.errors import EngineGoneError, JournalError, NotSupportedError
 from volant.model.exits import Exit
 from volant.model.failures import Failure
-from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
+from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Payload
 from volant.model.records import RunRecord, SpecRecord
 from volant.model.waits import Wait
@@ -159,6 +160,7 @@ class Engine:
 
         Raises:
             JournalError: nothing was written.
+            NotSupportedError: it is strict and wants what cannot be had or enforced here; nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
         """
         record = submission.record
@@ -173,7 +175,10 @@ class Engine:
             environ=submission.environ,
             is_placed=submission.options.mode != "inline",
         )
-        known = self._learn(live, submission.spec, submission.spec_body)
+        known = live.learn(submission.spec, submission.spec_body, has_gpus=self._has_gpus)
+        if refusal := refusal_of_options(live.options) or self._refusal(live, known):
+            raise NotSupportedError(refusal, hint=STRICT_HINT)
+        self._keep(known)
         self._take_in(live)
         commands = machine.create(
             spec=known.spec,
@@ -183,6 +188,9 @@ class Engine:
             now=self._clock.now(),
         )
         self._perform(live, commands)
+        for option in not_enforced(live.options):
+            live.said_not_enforced.add(option)
+            self.warn(live, f"{option} is accepted but not enforced yet; the run's options give it")
         self._warn_of_no_effect(live, known)
         for warning in submission.warnings:
             self.warn(live, warning)
@@ -212,9 +220,9 @@ class Engine:
         )
         live.committed_seq = past.seq
         for digest, body in interrupted.bodies.items():
-            known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
+            known = live.learn(digest, body, has_gpus=self._has_gpus)
             # It was said before the run was interrupted.
-            live.said_not_enforced.update(known.spec.not_enforced)
+            live.said_not_enforced.update(known.spec.not_enforced, not_enforced(live.options))
         self._take_in(live)
         self._perform(live, machine.restore(past, self._clock.now()))
         await self._commits.flush(live)
@@ -369,9 +377,12 @@ class Engine:
                 raise ProtocolError(msg)
             match message:
                 case SubmitCall():
-                    spec = live.spec(message.spec).spec
+                    known = live.spec(message.spec)
+                    if live.options.strict and (refusal := self._refusal(live, known)):
+                        self._refuse_call(live, speaker, message.call, refusal)
+                        continue
                     _check_id(message.action)
-                    self._perform(live, machine.called(speaker, message, spec, now))
+                    self._perform(live, machine.called(speaker, message, known.spec, now))
                     self._replays.called(live, speaker)
                 case AskStep():
                     _check_id(message.action)
@@ -396,6 +407,10 @@ class Engine:
                     self.warn(live, text)
                 case _:
                     assert_never(message)
+
+    def _refuse_call(self, live: LiveRun, caller: AttemptKey, call: CallId, why: str) -> None:
+        message = CallRefused(call=call, error=NotSupportedError.__name__, message=why, hint=STRICT_HINT)
+        self._perform(live, [*live.machine.working(caller), Tell(caller, message)])
 
     def attempt_refused(self, key: AttemptKey, failure: Failure) -> None:
         live = self._attempts.get(key)
@@ -496,9 +511,20 @@ class Engine:
         known = live.known(digest)
         if known is not None:
             return known
-        known = live.learn(digest, body, has_gpus=self.placement.capacity.gpus > 0)
-        self._commits.add_spec(SpecRecord(spec=digest, body=body, used_at=self._clock.now()))
+        known = live.learn(digest, body, has_gpus=self._has_gpus)
+        self._keep(known)
         return known
+
+    def _keep(self, known: KnownSpec) -> None:
+        self._commits.add_spec(SpecRecord(spec=known.digest, body=known.body, used_at=self._clock.now()))
+
+    @property
+    def _has_gpus(self) -> bool:
+        return self.placement.capacity.gpus > 0
+
+    def _refusal(self, live: LiveRun, known: KnownSpec) -> str | None:
+        excess = self.placement.excess(known.request)
+        return refusal_of_task(live.options, known.spec, excess=excess, has_gpus=self._has_gpus)
 
     def _warn_of_no_effect(self, live: LiveRun, known: KnownSpec) -> None:
         for parameter in known.spec.not_enforced:

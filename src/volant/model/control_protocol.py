@@ -78,6 +78,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names in `env_vars` when the run was submitted, in what is recorded."""
     grace_period: float = 5.0
     """Seconds."""
+    strict: bool = False
+    """Whether what cannot be had or enforced is refused, and not warned about."""
     reuse: Reuse | None = None
     """What the run takes over from another one, which has ended."""
 

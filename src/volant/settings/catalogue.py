@@ -34,7 +34,7 @@ QUEUE_HELP = {
     "priority": "Which queue comes first where several wait; a higher number does, and 0 is the default.",
 }
 """What the table of a queue may have."""
-QUEUES_NOTE = "Read and kept, but the engine does not tell queues apart yet."
+QUEUES_NOTE = "Read and kept, but the engine does not tell queues apart yet; each run says so once."
 
 
 class Form(NamedTuple):
@@ -210,11 +210,11 @@ _ALL = (
     Setting(
         name="strict",
         form=SWITCH,
-        help="Refuse what cannot be had or enforced here, instead of a warning.",
+        help="Refuse what cannot be had or enforced here, instead of a warning: requests larger than the machine, GPUs "
+        "that are absent, parameters and options without an effect.",
         default=_always(False),
         default_text="false",
         example="strict = true",
-        note="Read and kept, but nothing heeds it yet.",
     ),
     Setting(
         name="capacity.cpu",
