@@ -22,6 +22,8 @@ def test_a_warning_is_said_once(
     monkeypatch.setattr(program, "reporters", lambda _mode: Lines(shown))
     name = f"{mistake.name}-{mode}".replace(" ", "_").replace("-", "_")
     module = place.execute(mistake.written, name=name)
+    for variable, value in getattr(module, "VARIABLES", {}).items():
+        monkeypatch.setenv(variable, value)
     runner = module.volant.with_runcontext(mode=mode, **getattr(module, "OPTIONS", {}))
     runner.run(module.main, *getattr(module, "ARGUMENTS", ()))
     warnings = [line for line in shown.getvalue().splitlines() if "warning" in line]

@@ -8,9 +8,11 @@ import msgspec
 from volant.authoring.limits import check_size
 from volant.authoring.task import Task
 from volant.bundle.code import describe_code
+from volant.decide.enforcement import STRICT_HINT, refusal_of_options, refusal_of_task
 from volant.kit.digests import blake2b
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions, SubmitRun
+from volant.model.errors import NotSupportedError
 from volant.model.ids import SpecDigest
 from volant.model.payloads import Inline, Payload
 from volant.model.specs import Loader
@@ -70,6 +72,9 @@ def prepare(
     inputs = task.interface.encode_inputs(bound)
     spec = task.spec()
     check_size(inputs, spec, "inputs")
+    # What only the machine tells, the engine says.
+    if refusal := refusal_of_options(options) or refusal_of_task(options, spec, excess="", has_gpus=True):
+        raise NotSupportedError(refusal, hint=STRICT_HINT)
     body = msgspec.msgpack.encode(spec)
     return Prepared(
         spec=SpecDigest(blake2b(body, digest_size=32).hexdigest()),

@@ -27,13 +27,13 @@ from volant.decide.commands import (
     WakeAt,
     Withdraw,
 )
+from volant.decide.enforcement import STRICT_HINT, not_enforced, refusal_of_options, refusal_of_task
 from volant.decide.exits import failure_to_start
 from volant.decide.live import LiveAction, LiveAttempt, Stage
 from volant.decide.placement import Admission, Capacity, Placement, Request
 from volant.decide.run_machine import RunMachine
 from volant.decide.waiting import why_waiting
 from volant.engine.commits import Commits, Listener
-from volant.engine.enforcement import STRICT_HINT, not_enforced, refusal_of_options, refusal_of_task
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.engine.observing import CpuObserver
 from volant.engine.recovering import Recovery

@@ -13,6 +13,7 @@ from volant.model.payloads import Inline
 from volant.model.specs import ActionSpec, Loader, LoaderKind, RetrySpec
 from volant.model.worker_protocol import (
     AttemptFinished,
+    CallRefused,
     CancelCall,
     ChildEnded,
     EngineToWorker,
@@ -31,6 +32,10 @@ Script = Callable[["ScriptedAttempt"], Awaitable[bytes]]
 
 class Lost(Exception):
     """Raise it in a script: the worker is gone without a word."""
+
+
+class Refused(Exception):
+    """A call that the engine does not execute."""
 
 
 def scripted_spec(name: str, *, retries: int = 0, cpu: int = 1000) -> ActionSpec:
@@ -71,11 +76,16 @@ class ScriptedAttempt:
         self._count = 0
         self._only_waits = False
 
-    def call(self, name: str, *, action: str, retries: int = 0, has_digest: bool = True) -> "asyncio.Future[Outcome]":
-        """Call the task that the script *name* plays; *action* names the call within this parent."""
+    def call(
+        self, name: str, *, action: str, retries: int = 0, cpu: int = 1000, has_digest: bool = True
+    ) -> "asyncio.Future[Outcome]":
+        """Call the task that the script *name* plays; *action* names the call within this parent.
+
+        A call that is refused raises `Refused`.
+        """
         self._count += 1
         call = CallId(self._count)
-        digest, body = encoded(scripted_spec(name, retries=retries))
+        digest, body = encoded(scripted_spec(name, retries=retries, cpu=cpu))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._calls[call] = future
         self._launcher.events.attempt_said(
@@ -107,6 +117,10 @@ class ScriptedAttempt:
 
     def heard(self, message: EngineToWorker) -> None:
         """Something from the engine."""
+        if isinstance(message, CallRefused):
+            future = self._calls.get(message.call)
+            if future is not None and not future.done():
+                future.set_exception(Refused(message.message))
         if isinstance(message, ChildEnded):
             self.told.append(message)
             future = self._calls.get(message.call)
