@@ -75,7 +75,7 @@ def reused(person: Person, run: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for action in shown["actions"]:
         name = action["name"]
-        found[name if name not in found else f"{name} {len(found)}"] = action["reused"]
+        found[name if name not in found else f"{name} {len(found)}"] = action["reused_from"]
     return found
 
 
@@ -159,7 +159,7 @@ def test_it_is_the_same_in_a_program(pipe: Person) -> None:
             first = volant.with_runcontext(name="first").run(main, 7)
             again = volant.rerun("first", recover=True, name="second", labels={"by": "me"})
             assert again.result() == first.result() == 62
-            assert [action.reused for action in again.actions()] == [None, *["first"] * 5]
+            assert [action.reused_from for action in again.actions()] == [None, *["first"] * 5]
             assert volant.remote.Action.get("second", "load").reused_from == "first"
             other = asyncio.run(volant.rerun.aio("first", from_action="total", inputs={"month": 8}))
             assert (other.result(), other.inputs()["month"]) == (77, 8)

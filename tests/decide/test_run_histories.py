@@ -446,8 +446,8 @@ class World:
         assert all(record.phase.is_final for record in self.attempts.values())
         assert self.attempts.keys() == self.admitted
         for record in self.actions.values():
-            assert (record.outputs == Inline(data=b"before")) is (record.reused == "before")
-            assert record.reused is None or record.attempts == 0
+            assert (record.outputs == Inline(data=b"before")) is (record.reused_from == "before")
+            assert record.reused_from is None or record.attempts == 0
         assert self.changes[-1].kind is ChangeKind.RUN_ENDED
 
 

@@ -108,11 +108,11 @@ def test_what_succeeded_is_taken_over_and_the_rest_is_executed_again(tmp_path: P
         record = await action(world, "two")
         assert record.outputs == Inline(data=b"a0 a1 a2 branch")
         taken = await action(world, "two", "b", "l")
-        assert (taken.reused, taken.attempts, taken.phase) == ("one", 0, ActionPhase.SUCCEEDED)
+        assert (taken.reused_from, taken.attempts, taken.phase) == ("one", 0, ActionPhase.SUCCEEDED)
         assert taken.outputs == (await action(world, "one", "b", "l")).outputs
-        assert (await action(world, "two", "b", "f")).reused is None
+        assert (await action(world, "two", "b", "f")).reused_from is None
         assert await run(world, "three", over="two") == []
-        assert (await action(world, "three", "b")).reused == "two"
+        assert (await action(world, "three", "b")).reused_from == "two"
 
     play(tmp_path, scenario, root=root, leaf=leaf, branch=branch, flaky=flaky)
 
@@ -131,11 +131,11 @@ def test_from_an_action_on_nothing_that_may_depend_on_it_is_taken_over(tmp_path:
     async def taken(world: World, name: str) -> set[str]:
         found: set[str] = set()
         for top in ("before", "middle", "after"):
-            if (await action(world, name, top)).reused is not None:
+            if (await action(world, name, top)).reused_from is not None:
                 found.add(top)
                 continue
             for below in ("first", "second", "third"):
-                if (await action(world, name, top, below)).reused is not None:
+                if (await action(world, name, top, below)).reused_from is not None:
                     found.add(f"{top}/{below}")
         return found
 
@@ -167,7 +167,7 @@ def test_calls_made_beside_an_action_do_not_depend_on_it(tmp_path: Path) -> None
         await run(world, "one")
         beside = (await action(world, "one", "b")).action
         assert await run(world, "two", over="one", from_action=beside) == ["leaf", "leaf"]
-        reused = {name for name in ("a", "b", "c", "later") if (await action(world, "two", name)).reused}
+        reused = {name for name in ("a", "b", "c", "later") if (await action(world, "two", name)).reused_from}
         assert reused == {"a", "c"}
 
     play(tmp_path, scenario, root=root, leaf=leaf)
@@ -202,8 +202,8 @@ def test_where_an_ancestor_had_failed_before_what_it_called_after_the_action_is_
         assert shaken.outcome_seq is not None
         assert between.outcome_seq < shaken.outcome_seq
         await run(world, "two", over="one", from_action=shaken.action)
-        assert (await action(world, "two", "before")).reused == "one"
-        assert (await action(world, "two", "between")).reused is None
+        assert (await action(world, "two", "before")).reused_from == "one"
+        assert (await action(world, "two", "between")).reused_from is None
 
     play(tmp_path, scenario, root=root, leaf=leaf, shaky=shaky)
 
@@ -268,7 +268,7 @@ def test_a_run_that_is_deleted_meanwhile_takes_nothing_with_it(tmp_path: Path, a
         deleting.append(lambda: forget(world))
         await run(world, "two", over="one")
         assert (await action(world, "two", "a")).outputs == Inline(data=b"a")
-        assert [(await action(world, "two", name)).reused for name in ("a", "b")] == ["one", None]
+        assert [(await action(world, "two", name)).reused_from for name in ("a", "b")] == ["one", None]
         assert (await warnings(world, "two")) == [
             "run 'one' was deleted: what this run had not taken over from it is executed again"
         ]
@@ -298,7 +298,7 @@ def test_a_resumed_run_goes_on_taking_over(tmp_path: Path) -> None:
     async def go_on(world: World) -> None:
         await world.service.resume(RunId("two"), ResumeRun(request=1, run="two", environ={}))
         await world.engine.until_ended(RunId("two"))
-        assert [(await action(world, "two", name)).reused for name in ("a", "b")] == ["one", "one"]
+        assert [(await action(world, "two", name)).reused_from for name in ("a", "b")] == ["one", "one"]
         assert [task for task, *_ in world.launcher.started] == ["root"]
 
     play(tmp_path, die, root=root, leaf=leaf)
@@ -384,7 +384,7 @@ def test_a_call_that_is_aborted_while_it_is_looked_up_is_neither_started_nor_tak
         await world.engine.until_ended(RunId("two"))
         assert live.machine.is_finished
         found = await action(world, "two", "a")
-        assert (found.phase, found.reused, found.attempts) == (ActionPhase.ABORTED, None, 0)
+        assert (found.phase, found.reused_from, found.attempts) == (ActionPhase.ABORTED, None, 0)
 
     play(tmp_path, scenario, journal=SlowToFind, root=root, leaf=leaf)
 

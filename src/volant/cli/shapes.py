@@ -82,7 +82,7 @@ class ActionShape(TypedDict):
     message: str | None
     """The first line of its failure."""
     waits: WaitShape | None
-    reused: str | None
+    reused_from: str | None
     """The run that executed it, if this one took over the outcome."""
 
 
@@ -276,7 +276,7 @@ def action_as_json(action: ActionSummary) -> ActionShape:
         "code": action.code or None,
         "message": action.message or None,
         "waits": wait_as_json(action.wait),
-        "reused": action.reused,
+        "reused_from": action.reused_from,
     }
 
 

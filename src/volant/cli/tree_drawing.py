@@ -40,8 +40,8 @@ def _action_row(line: Line) -> tuple[Any, ...]:
     notes: list[str] = [] if action.kind is ActionKind.TASK else [action.kind.value]
     if action.attempts > 1:
         notes.append(f"{action.attempts} attempts")
-    if action.reused is not None:
-        notes.append(f"reused from {action.reused}")
+    if action.reused_from is not None:
+        notes.append(f"reused from {action.reused_from}")
     if action.wait is not None:
         notes.append(describe_wait(action.wait))
     if action.code and (action.phase.is_final or action.attempts):
@@ -64,8 +64,8 @@ def _fold_row(line: Line) -> tuple[Any, ...]:
     retried = sum(action.attempts > 1 for action in line.actions)
     if retried:
         notes.append(f"{retried:,} retried")
-    if first.reused is not None:
-        notes.append(f"reused from {first.reused}")
+    if first.reused_from is not None:
+        notes.append(f"reused from {first.reused_from}")
     if first.wait is not None:
         notes.append(describe_wait(first.wait))
     if first.code:

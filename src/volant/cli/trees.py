@@ -143,7 +143,7 @@ def _groups(siblings: list[_Node], *, full: bool) -> list[list[_Node]]:
     alike: dict[tuple[object, ...], list[_Node]] = {}
     for node in sorted(siblings, key=lambda node: node.rank):
         action = node.action
-        same = (node.rank, action.short_name, action.group, action.phase, bool(node.children), action.reused)
+        same = (node.rank, action.short_name, action.group, action.phase, bool(node.children), action.reused_from)
         alike.setdefault(same, []).append(node)
     groups: list[list[_Node]] = []
     for (rank, *_), nodes in alike.items():

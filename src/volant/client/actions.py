@@ -66,7 +66,7 @@ class ActionHandle:
     @property
     def reused_from(self) -> str | None:
         """The run that executed it, where this run took over its outcome: see `volant.rerun`."""
-        return self._summary.reused
+        return self._summary.reused_from
 
     @property
     def created_at(self) -> datetime:

@@ -194,7 +194,7 @@ class LiveAction:
         "parent_failures",
         "phase",
         "queued_at",
-        "reused",
+        "reused_from",
         "spec",
         "spec_digest",
         "stage",
@@ -246,7 +246,7 @@ class LiveAction:
         """The call whose cancellation aborts it."""
         self.earlier: Earlier | None = None
         """Its outcome of before, when it is executed again; its failures do not count against the budgets of now."""
-        self.reused: RunId | None = None
+        self.reused_from: RunId | None = None
         """The run that executed it, where its outcome was taken over."""
         self.not_before: datetime | None = None
         """When the next attempt may start, after a failure."""
@@ -289,7 +289,7 @@ class LiveAction:
             outcome_seq=self.outcome_seq,
             outputs=self.outputs,
             failure=self.failure,
-            reused=self.reused,
+            reused_from=self.reused_from,
             kind=self.spec.kind,
         )
 

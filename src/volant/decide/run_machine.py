@@ -258,7 +258,7 @@ class RunMachine:
         outcome = None if found is None else outcome_of(found)
         if found is None or outcome is None:
             return [Enqueue(action)]
-        live.reused = found.reused or found.run
+        live.reused_from = found.reused_from or found.run
         return self._settle(live, outcome, now)
 
     # Events from workers
@@ -578,8 +578,8 @@ class RunMachine:
             case _:
                 assert_never(outcome)
         message = "" if live.failure is None else _first_line(live.failure)
-        if live.reused is not None:
-            message = f"reused from run {live.reused}"
+        if live.reused_from is not None:
+            message = f"reused from run {live.reused_from}"
         live.outcome_seq = self._unwritten.change(ChangeKind.ACTION_ENDED, live.phase, now, live=live, message=message)
         self._unwritten.action(live)
         if live.attempt is not None:

@@ -79,7 +79,7 @@ class ActionBody(msgspec.Struct, frozen=True, array_like=True):
     started_at: int | None
     outputs: Inline | Blob | None
     failure: Failure | None
-    reused: str | None = None
+    reused_from: str | None = None
     kind: int = 0
 
 
@@ -218,7 +218,7 @@ def action_row(action: ActionRecord, ids: ActionBytes) -> Row:
         _optional(action.started_at),
         action.outputs,
         action.failure,
-        action.reused,
+        action.reused_from,
         ACTION_KIND_CODES[action.kind],
     )
     return (
@@ -259,7 +259,7 @@ def action_record(run: RunId, row: Row) -> ActionRecord:
         outcome_seq=outcome_seq,
         outputs=body.outputs,
         failure=body.failure,
-        reused=None if body.reused is None else RunId(body.reused),
+        reused_from=None if body.reused_from is None else RunId(body.reused_from),
         kind=_ACTION_KINDS[body.kind],
     )
 

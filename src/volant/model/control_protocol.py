@@ -242,7 +242,7 @@ class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The first line of its failure."""
     wait: Wait | None = None
     """What it waits for, if this engine executes it."""
-    reused: RunId | None = None
+    reused_from: RunId | None = None
     """The run that executed it, if this one took over the outcome."""
     kind: ActionKind = ActionKind.TASK
 
@@ -264,7 +264,7 @@ class ActionSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             code="" if failure is None else failure.code,
             message="" if failure is None else failure.first_line[:_LONGEST_MESSAGE],
             wait=wait,
-            reused=action.reused,
+            reused_from=action.reused_from,
             kind=action.kind,
         )
 

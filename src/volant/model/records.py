@@ -73,7 +73,7 @@ class ActionRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Position of the outcome in the run's change feed: the order in which outcomes are replayed."""
     outputs: Payload | None = None
     failure: Failure | None = None
-    reused: RunId | None = None
+    reused_from: RunId | None = None
     """The run that executed it: this one took over the outcome that is recorded there."""
     kind: ActionKind = ActionKind.TASK
 

@@ -157,7 +157,7 @@ class JournalConformance(ABC):
             outcome_seq=5,
             outputs=Inline(data=b"\xc1"),
             failure=failure,
-            reused=RunId("r0"),
+            reused_from=RunId("r0"),
         )
         attempt = sample_attempt(
             1,
@@ -575,7 +575,7 @@ class JournalConformance(ABC):
         """Each once, whatever else is asked for and however often."""
 
         async def body(journal: Journal) -> None:
-            first = sample_action(1, phase=ActionPhase.SUCCEEDED, outputs=Inline(data=b"\x02"), reused=RunId("r0"))
+            first = sample_action(1, phase=ActionPhase.SUCCEEDED, outputs=Inline(data=b"\x02"), reused_from=RunId("r0"))
             second = sample_action(2)
             other = sample_action(1, run="r2")
             runs = (sample_run(), sample_run("r2"))

@@ -75,7 +75,7 @@ def _print(details: ActionDetails, spec: ActionSpec | None, home: Path) -> None:
         ("group", action.group or ""),
         ("parent", action.parent or ""),
         ("phase", phase_cell(action.phase)),
-        ("reused from", action.reused or ""),
+        ("reused from", action.reused_from or ""),
         ("waiting", Cell(describe_wait(details.wait) if details.wait is not None else "", {"fg": "yellow"})),
         ("created", local_time(action.created_at)),
         ("queued for", _queued(details)),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import click
+import msgspec
 
 from volant.api.program import program
 from volant.cli.commands import Command
@@ -22,6 +23,8 @@ from volant.model.control_protocol import ActionSummary, GetRun, ListSummaries, 
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import RunId
 from volant.model.phases import ActionPhase
+from volant.model.records import RunRecord
+from volant.model.submissions import decode_submission
 
 _PAGE = 1000
 _FIRST = 20_000
@@ -109,6 +112,7 @@ def _print_head(details: RunDetails, origin: ActionSummary | None) -> None:
         ("mode", run.mode),
         ("created", local_time(run.created_at)),
         ("duration", "" if left else duration_of(run.created_at, run.ended_at)),
+        ("reuses", _reused(run)),
         ("labels", " ".join(f"{name}={value}" for name, value in run.labels.items())),
         ("actions", _counted(details.counts)),
     ]
@@ -116,6 +120,18 @@ def _print_head(details: RunDetails, origin: ActionSummary | None) -> None:
         first = run.failure if origin is None else origin
         fields.append(why_field(run.failure, task=first.task, attempts=first.attempts))
     print_fields(fields)
+
+
+def _reused(run: RunRecord) -> str:
+    """The run that it takes results from."""
+    try:
+        reuse = decode_submission(run.options)[0].reuse if run.options else None
+    except msgspec.MsgspecError:
+        # Written by a release whose options this one cannot read.
+        return ""
+    if reuse is None:
+        return ""
+    return reuse.run if reuse.from_action is None else f"{reuse.run}, but for what came from {reuse.from_action} on"
 
 
 def _counted(counts: dict[str, int]) -> str:
