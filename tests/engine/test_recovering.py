@@ -1,6 +1,7 @@
 """Runs that take over what another run has finished: what is executed again, and what never is."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.engine.worlds import World, play, submission
+from volant.engine.recovering import Recovery
 from volant.model.control_protocol import ResumeRun
 from volant.model.errors import ActionNotFoundError, CallError
 from volant.model.ids import ActionId, RunId
@@ -406,3 +408,32 @@ def test_thousands_of_calls_are_taken_over(tmp_path: Path) -> None:
         assert sum(each.message == "reused from run one" for each in changes) == 1500
 
     play(tmp_path, scenario, root=root, leaf=leaf)
+
+
+def test_what_was_taken_over_is_not_kept_while_its_caller_goes_on(tmp_path: Path) -> None:
+    live: list[int] = []
+    worlds: list[World] = []
+
+    async def root(attempt: ScriptedAttempt) -> bytes:
+        for begin in range(0, 600, 200):
+            calls = [attempt.call("leaf", action=f"a{n}") for n in range(begin, begin + 200)]
+            attempt.wait()
+            await asyncio.gather(*calls)
+            live.append(worlds[0].engine.live_actions)
+        return b""
+
+    async def scenario(world: World) -> None:
+        worlds.append(world)
+        await run(world, "one")
+        await run(world, "two", over="one")
+        # The root alone, in both runs; and nothing of the search when they have ended.
+        assert live == [1] * 6
+        gc.collect()
+        assert [type(each) for each in gc.get_objects() if type(each) is Recovery] == []
+
+    gc.collect()
+    gc.freeze()
+    try:
+        play(tmp_path, scenario, root=root, leaf=leaf)
+    finally:
+        gc.unfreeze()
