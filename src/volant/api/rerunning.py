@@ -121,5 +121,5 @@ def _checked(options: RerunOptions) -> _Wanted:
         from_action=filled_text(_HERE, "from_action", given["from_action"]) if "from_action" in given else None,
         environ=submission_environ(),
     )
-    inputs = instance_of(_HERE, "inputs", given.get("inputs", {}), Mapping, "a dict from names of inputs to values")
-    return _Wanted(changes=changes, inputs=inputs, wait=flag(_HERE, "wait", given.get("wait", True)))
+    instance_of(_HERE, "inputs", given.get("inputs", {}), Mapping, "a dict from names of inputs to values")
+    return _Wanted(changes=changes, inputs=given.get("inputs", {}), wait=flag(_HERE, "wait", given.get("wait", True)))
