@@ -138,6 +138,10 @@ class TestRuns:
                 assert (only.name, only.task, only.phase) == (wanted[0], "flights.delays", "QUEUED")
             assert found.actions("calm", "", limit=9) == []
 
+    def test_an_action_is_named_where_a_run_is_rerun_from_one(self, completes: Completes, journal: Path) -> None:
+        wanted = [action_id(number)[:12] for number in (1, 2)]
+        assert sorted(completes("rerun", "bold-wren", "--from", "")) == sorted(wanted)
+
     def test_a_home_that_is_named_is_looked_into(self, completes: Completes, journal: Path, tmp_path: Path) -> None:
         assert completes("--home", str(tmp_path / "other"), "attach", "") == []
         assert completes("--home", str(journal.parent), "attach", "b") == ["bold-wren"]

@@ -111,7 +111,9 @@ def _runs(ctx: click.Context, incomplete: str) -> Items:
 
 
 def _actions(ctx: click.Context, incomplete: str) -> Items:
-    run = next((ctx.params[name] for name in _RUN_NAMES if isinstance(ctx.params.get(name), str)), None)
+    # Behind an option that lacks its value click has not told arguments apart yet.
+    given = [*(ctx.params.get(name) for name in _RUN_NAMES), *ctx.args]
+    run = next((each for each in given if isinstance(each, str)), None)
     if run is None:
         return []
     found = _peeked(ctx, lambda peek: peek.actions(run, incomplete, limit=_MOST))
@@ -215,5 +217,11 @@ _ARGUMENTS: dict[str, Words] = {
 }
 """What arguments of a name mean, in every command."""
 
-_OPTIONS: dict[str, Words] = {"mode": _modes, "queue": _queues, "task": _root_tasks, "home": _folders}
+_OPTIONS: dict[str, Words] = {
+    "action": _actions,
+    "mode": _modes,
+    "queue": _queues,
+    "task": _root_tasks,
+    "home": _folders,
+}
 """What options of a name mean, in every command."""
