@@ -53,6 +53,7 @@ from volant.model.worker_protocol import (
     Answer,
     AskStep,
     AttemptFinished,
+    CallRefused,
     CancelCall,
     Outcome,
     RunContext,
