@@ -44,6 +44,28 @@ PIPE = """
         squares = await asyncio.gather(*(square(n) for n in rows))
         return await total(list(squares))
 
+    @volant.trace
+    async def doubled(n: int) -> int:
+        note(f"doubled {n}")
+        return 2 * n
+
+    @volant.trace
+    def halved(n: int) -> float:
+        note(f"halved {n}")
+        return n / 2
+
+    @volant.trace
+    async def keyed(n: object) -> int:
+        note("keyed")
+        return 1
+
+    @env.task
+    async def steps() -> float:
+        found = await doubled(5) + await asyncio.to_thread(halved, 4) + await keyed(lambda: None)
+        if not pathlib.Path("mended").exists():
+            raise ValueError("not yet")
+        return found + await asyncio.to_thread(halved, 6)
+
     @env.task
     async def tells(name: str) -> str | None:
         return os.environ.get(name)
@@ -117,6 +139,26 @@ def test_from_an_action_and_with_other_inputs(pipe: Person) -> None:
     assert inputs == {"month": 8, "names": ["a", "b"], "exact": False}
     assert pipe.types("rerun", "august", "-q", "--with", "month=1").stdout == "14\n"
     assert len(noted(pipe)) == 5
+
+
+def test_steps_of_what_is_executed_again_are_taken_over_too(pipe: Person) -> None:
+    noted(pipe)
+    assert pipe.types("run", "--name", "stepped", "-q", "pipe.py", "steps").returncode == 1
+    assert noted(pipe) == ["doubled 5", "halved 4", "keyed"]
+    (pipe.folder / "mended").touch()
+    done = pipe.types("rerun", "stepped", "--recover", "--name", "steps-again")
+    assert (done.returncode, done.stdout) == (0, "16.0\n"), done.stderr
+    assert "traced function 'pipe.keyed' is executed again: its inputs have no stable digest" in done.stderr
+    assert noted(pipe) == ["halved 6", "keyed"]
+    assert reused(pipe, "steps-again") == {
+        "steps": None,
+        "doubled": "stepped",
+        "halved": "stepped",
+        "keyed": None,
+        "halved 4": None,
+    }
+    assert pipe.types("rerun", "steps-again", "--from", "steps", "-q").stdout == "16.0\n"
+    assert noted(pipe) == ["doubled 5", "halved 4", "halved 6", "keyed"]
 
 
 def test_with_needs_the_task(pipe: Person) -> None:

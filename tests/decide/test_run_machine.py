@@ -52,9 +52,9 @@ def failed(kind: FailureKind = FailureKind.USER, *, retryable: bool = True) -> F
 class Driver:
     """Plays engine, placement and launcher to a machine, and keeps what it wrote."""
 
-    def __init__(self, root: ActionSpec | None = None) -> None:
+    def __init__(self, root: ActionSpec | None = None, *, looks_up: bool = False) -> None:
         record = RunRecord(run=RunId("r"), task="env.task", root=ROOT, phase=ActionPhase.QUEUED, created_at=T0)
-        self.machine = RunMachine(record, host="here")
+        self.machine = RunMachine(record, host="here", looks_up=looks_up)
         self.now = T0
         self.keys = 0
         self.actions: dict[ActionId, ActionRecord] = {}

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 from tests.decide.test_run_machine import LOST, RESULT, ROOT, T0, Driver, failed, spec
-from volant.decide.commands import Command, Tell, TellRecorded
+from volant.decide.commands import Command, LookUp, Tell, TellRecorded
 from volant.decide.live import Earlier
 from volant.model.exits import Exit
-from volant.model.ids import ActionId, AttemptKey, CallId, SpecDigest
+from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
-from volant.model.records import ChangeKind
+from volant.model.records import ActionRecord, ChangeKind
 from volant.model.specs import ActionKind, RetrySpec
 from volant.model.worker_protocol import Acknowledged, AskStep, CallRefused, ChildEnded, Failed, StepEnded, Succeeded
 
@@ -132,3 +132,74 @@ def test_a_step_before_its_launcher_s_word_is_in_the_journal_after_its_parent_s_
     kinds = [change.kind for change in driver.changes]
     assert kinds.index(ChangeKind.ATTEMPT_STARTED) < kinds.index(ChangeKind.ACTION_ENDED)
     assert driver.actions[ROOT].phase is ActionPhase.RUNNING
+
+
+def recorded(action: str) -> ActionRecord:
+    """A step that another run has executed."""
+    return ActionRecord(
+        run=RunId("before"),
+        action=ActionId(action),
+        parent=ROOT,
+        task="m.step",
+        short_name="step",
+        spec=SpecDigest("t"),
+        phase=ActionPhase.SUCCEEDED,
+        inputs=Inline(data=b""),
+        inputs_digest="d",
+        attempts=1,
+        created_at=T0,
+        ended_at=T0,
+        outputs=RESULT.outputs,
+        kind=ActionKind.STEP,
+    )
+
+
+def test_a_step_that_another_run_has_executed_is_taken_over() -> None:
+    driver = Driver(looks_up=True)
+    root = driver.start()
+    assert ask(driver, root, "a", 1) == [LookUp(ActionId("a"))]
+    assert driver.machine.is_working()
+    found = driver.machine.looked_up(ActionId("a"), recorded("a"), driver.now, spec=STEP)
+    (told,) = replies(driver.take(found))
+    assert isinstance(told, ChildEnded)
+    assert (told.call, told.outcome) == (CallId(1), RESULT)
+    row = driver.actions[ActionId("a")]
+    assert (row.kind, row.attempts, row.reused_from) == (ActionKind.STEP, 0, "before")
+    assert driver.changes[-1].message == "reused from run before"
+    # It is the run's own from now on.
+    following = again(driver, root)
+    assert [type(each) for each in ask(driver, following, "a", 2)] == [TellRecorded]
+
+
+def test_a_step_that_nobody_has_executed_is_executed() -> None:
+    driver = Driver(looks_up=True)
+    root = driver.start()
+    ask(driver, root, "a", 1)
+    found = driver.machine.looked_up(ActionId("a"), None, driver.now)
+    assert replies(driver.take(found)) == [Acknowledged(call=CallId(1))]
+    assert driver.machine.looked_up(ActionId("a"), recorded("a"), driver.now, spec=STEP) == []
+    assert not driver.actions.keys() & {ActionId("a")}
+    (told,) = replies(end(driver, root, "a", 2))
+    assert isinstance(told, ChildEnded)
+
+
+def test_a_step_that_failed_in_this_run_is_not_looked_up_again() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1)), looks_up=True)
+    root = driver.start()
+    ask(driver, root, "a", 1)
+    driver.take(driver.machine.looked_up(ActionId("a"), None, driver.now))
+    end(driver, root, "a", 2, failed())
+    driver.take(driver.machine.finished(root, failed(), driver.now))
+    following = again(driver, root, Exit(code=0))
+    assert replies(ask(driver, following, "a", 1)) == [Acknowledged(call=CallId(1))]
+
+
+def test_who_is_lost_while_a_step_is_looked_up_is_not_answered() -> None:
+    driver = Driver(looks_up=True)
+    root = driver.start()
+    ask(driver, root, "a", 1)
+    following = again(driver, root)
+    assert driver.machine.looked_up(ActionId("a"), recorded("a"), driver.now, spec=STEP) == []
+    ask(driver, following, "a", 1)
+    (told,) = replies(driver.take(driver.machine.looked_up(ActionId("a"), recorded("a"), driver.now, spec=STEP)))
+    assert isinstance(told, ChildEnded)

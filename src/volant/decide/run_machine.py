@@ -30,7 +30,7 @@ from volant.decide.live import AbortCause, Earlier, LiveAction, LiveAttempt, Sta
 from volant.decide.replay import Replay
 from volant.decide.restoring import Past, revive
 from volant.decide.retrying import RunAgain, after_failure
-from volant.decide.stepping import step_of
+from volant.decide.stepping import step_of, taken_step
 from volant.decide.unwritten import Drained, Unwritten
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
@@ -71,6 +71,8 @@ class RunMachine:
         self._looks_up = looks_up
         self._looked_up: set[ActionId] = set()
         """Actions that are being looked up before they get a place."""
+        self._asked_steps: dict[ActionId, AskStep] = {}
+        """Steps among them: they are actions only once they have an outcome."""
         self._finished = False
 
     # Events from the client
@@ -247,11 +249,19 @@ class RunMachine:
             return [WakeAt(action, live.not_before)]
         return self._enqueue(live, now)
 
-    def looked_up(self, action: ActionId, found: ActionRecord | None, now: datetime) -> list[Command]:
-        """What another run has recorded of the action, if its outcome is taken over; None if it is to be executed."""
+    def looked_up(
+        self, action: ActionId, found: ActionRecord | None, now: datetime, *, spec: ActionSpec | None = None
+    ) -> list[Command]:
+        """What another run has recorded of the action, if its outcome is taken over; None if it is to be executed.
+
+        *spec* is that of *found* where it is a step, of which the caller has not said it yet.
+        """
         if action not in self._looked_up:
             return []
         self._looked_up.discard(action)
+        asked = self._asked_steps.pop(action, None)
+        if asked is not None:
+            return self._step_looked_up(asked, found, spec, now)
         live = self.actions.get(action)
         if live is None:
             return []
@@ -307,7 +317,7 @@ class RunMachine:
         return commands + self._add(live, now)
 
     def step_asked(self, key: AttemptKey, asked: AskStep, now: datetime) -> list[Command]:
-        """An attempt that is not its action's first is about to execute a traced function."""
+        """An attempt is about to execute a traced function; its action's first one asks only what may be taken over."""
         parent = self.keys.get(key)
         if parent is None or parent.attempt is None:
             return []
@@ -317,6 +327,10 @@ class RunMachine:
         commands = self.working(key)
         if self._is_recorded(parent.attempt, asked.action):
             return commands + self._replay(key, parent.attempt, asked.action, asked.call)
+        if self._looks_up and asked.action not in parent.attempt.earlier:
+            self._looked_up.add(asked.action)
+            self._asked_steps[asked.action] = asked
+            return [*commands, LookUp(asked.action)]
         return [*commands, Tell(key, Acknowledged(call=asked.call))]
 
     def step_ended(self, key: AttemptKey, ended: StepEnded, spec: ActionSpec, now: datetime) -> list[Command]:
@@ -465,6 +479,26 @@ class RunMachine:
         return self.is_working() or any(action.stage is Stage.BACKING_OFF for action in self.actions.values())
 
     # Rules
+
+    def _step_looked_up(
+        self, asked: AskStep, found: ActionRecord | None, spec: ActionSpec | None, now: datetime
+    ) -> list[Command]:
+        key = asked.attempt_key
+        parent = self.keys.get(key)
+        if parent is None or parent.attempt is None:
+            return []
+        if self._speaking(key) is None:
+            return [_refused_step(key, asked.call, parent)]
+        outcome = None if found is None else outcome_of(found)
+        if found is None or outcome is None or spec is None or asked.action in self.actions:
+            return [Tell(key, Acknowledged(call=asked.call))]
+        parent.attempt.calls[asked.call] = asked.action
+        live = taken_step(parent, found, spec, now)
+        live.callers.append((key, asked.call))
+        self.actions[live.id] = live
+        parent.children[live.id] = live
+        self._unwritten.change(ChangeKind.ACTION_CREATED, ActionPhase.RUNNING, now, live=live)
+        return self._settle(live, outcome, now)
 
     def _speaking(self, key: AttemptKey) -> LiveAction | None:
         """The action of an attempt that may still ask for something."""

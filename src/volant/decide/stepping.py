@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from volant.decide.live import Earlier, LiveAction
+from volant.model.records import ActionRecord
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import Failed, StepEnded
 
@@ -29,6 +30,23 @@ def step_of(
     live.attempts += 1
     if isinstance(ended.outcome, Failed):
         live.user_failures += 1
+    return live
+
+
+def taken_step(parent: LiveAction, found: ActionRecord, spec: ActionSpec, now: datetime) -> LiveAction:
+    """The action of a traced function whose outcome is taken over from another run."""
+    live = LiveAction(
+        action=found.action,
+        parent=parent,
+        spec_digest=found.spec,
+        spec=spec,
+        inputs=found.inputs,
+        inputs_digest=found.inputs_digest,
+        group=found.group,
+        created_at=now,
+    )
+    live.parent_failures = parent.user_failures
+    live.reused_from = found.reused_from or found.run
     return live
 
 

@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from volant.decide.commands import Command
 from volant.decide.reusing import Choice, order_of
 from volant.engine.live_run import LiveRun
 from volant.kit.clock import Clock
-from volant.model.ids import ActionId
+from volant.model.ids import ActionId, SpecDigest
 from volant.model.records import ActionRecord
 from volant.model.reusing import Reuse
+from volant.model.specs import ActionKind, ActionSpec
 from volant.ports.journal import Journal
+
+_decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 
 _AT_ONCE = 200
 """Calls that are looked up together."""
@@ -43,6 +48,8 @@ class Recovery:
         self._on_failed = on_failed
         self._asked: list[ActionId] = []
         self._branches: dict[ActionId, bool] = {}
+        self._specs: dict[SpecDigest, ActionSpec] = {}
+        """Of steps."""
         self._task: asyncio.Task[None] | None = None
 
     def look_up(self, action: ActionId) -> None:
@@ -76,7 +83,8 @@ class Recovery:
             found = await self._taken(actions)
             machine, now = self._live.machine, self._clock.now()
             for record in sorted(found.values(), key=order_of):
-                self._perform(self._live, machine.looked_up(record.action, record, now))
+                spec = await self._spec_of_step(record)
+                self._perform(self._live, machine.looked_up(record.action, record, now, spec=spec))
             for action in actions:
                 if action not in found:
                     self._perform(self._live, machine.looked_up(action, None, now))
@@ -94,14 +102,24 @@ class Recovery:
         records = await self._journal.actions_named(run.run, actions)
         return {record.action: record for record in records if await self._is_taken(record)}
 
+    async def _spec_of_step(self, record: ActionRecord) -> ActionSpec | None:
+        """What a worker would have said of a step if it had executed it."""
+        if record.kind is not ActionKind.STEP:
+            return None
+        spec = self._specs.get(record.spec)
+        if spec is None and (found := await self._journal.spec(record.spec)) is not None:
+            spec = self._specs[record.spec] = _decode_spec(found.body)
+        return spec
+
     async def _is_taken(self, record: ActionRecord) -> bool:
         if not self._choice.takes(record) or not await self._is_on_branch(record):
             return False
         if record.inputs_digest is None:
+            what = "traced function" if record.kind is ActionKind.STEP else "task"
             self._warn(
                 self._live,
-                f"task '{record.task}' is executed again: its inputs have no stable digest, so nobody can tell whether "
-                f"they equal those of run '{record.run}'",
+                f"{what} '{record.task}' is executed again: its inputs have no stable digest, so nobody can tell "
+                f"whether they equal those of run '{record.run}'",
             )
             return False
         return True

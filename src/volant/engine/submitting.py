@@ -111,6 +111,7 @@ class Submissions:
             custom_context=options.custom_context,
             home=self._home,
             blobs=self._blobs,
+            takes_over=options.reuse is not None,
         )
 
     async def _unused_name(self) -> RunId:

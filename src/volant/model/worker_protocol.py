@@ -59,6 +59,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     inline_payload_bytes: int = 64 * 1024
     """Larger payloads go to the blob store."""
     warned: tuple[str, ...] = ()
+    takes_over: bool = False
+    """Whether outcomes may be taken over from another run: then first attempts ask for steps too."""
 
 
 class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="start"):
@@ -133,7 +135,7 @@ class CancelCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag
 
 
 class AskStep(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="ask step"):
-    """An attempt that is not its action's first is about to execute a traced function.
+    """An attempt is about to execute a traced function, and is not its action's first, or its run takes over outcomes.
 
     Answered by `ChildEnded` when an earlier attempt did, else by `Acknowledged`.
     """

@@ -54,7 +54,7 @@ class AttemptSession:
         self._blobs: Blobs | None = None
         self._info: RunningInfo | None = None
         self.names = ActionNames(start.action)
-        self.is_replayed = start.attempt > 0
+        self.is_replayed = start.attempt > 0 or start.context.takes_over
         """Whether there may be recorded steps of earlier attempts."""
         self._warned: set[str] = set()
 
