@@ -264,6 +264,8 @@ class Engine:
         live.is_given_up = True
         self._perform(live, live.machine.abort(None, str(error), self._clock.now()))
         self.placement.unbind(run)
+        if (recovery := self._recoveries.pop(run, None)) is not None:
+            recovery.stop()
         self._commits.give_up(run, error)
         self._on_given_up(run, error)
 

@@ -58,10 +58,15 @@ class Recovery:
         if self._task is None:
             self._begin()
 
-    async def close(self) -> None:
-        """Look up nothing more."""
+    def stop(self) -> None:
+        """Look up nothing more, and answer nothing."""
         if self._task is not None:
             self._task.cancel()
+
+    async def close(self) -> None:
+        """As `stop`; nothing of it is left when this returns."""
+        self.stop()
+        if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
