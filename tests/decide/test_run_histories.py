@@ -435,10 +435,14 @@ class World:
                 self.pass_time(early=False)
             self.it_adds_up()
         assert self.has_ended, f"it does not end: {[(a, x.stage) for a, x in self.machine.actions.items()]}"
+        for action in list(self.lookups):
+            # Of what was aborted meanwhile.
+            self.look_up(action, is_found=True)
         self.commit()
         assert not self.machine.actions
         assert not self.workers
         assert not self.machine.has_changes
+        assert not self.machine.is_working()
         assert self.placement.cpu_used == 0
         assert self.run is not None
         assert self.run.phase.is_final
