@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import partial
 
 from volant.decide.commands import RunFinished, Tell
+from volant.decide.unwritten import Drained
 from volant.engine.live_run import LiveRun
 from volant.model.errors import BatchRefusedError, JournalError
 from volant.model.ids import ActionId, RunId
@@ -39,15 +40,18 @@ class Commits:
         on_committed: Listener,
         on_refused: Callable[[BaseException], None],
         on_run_refused: Callable[[RunId, JournalError], None],
+        on_broken: Callable[[LiveRun, Exception], None],
     ) -> None:
         """*before* is called at the end of a turn, and may change more; *tell* performs what waited for a commit.
-        *on_refused* hears that nothing is written any more, *on_run_refused* that nothing of one run is."""
+        *on_refused* hears that nothing is written any more, *on_run_refused* that nothing of one run is, *on_broken*
+        that the rows of a run could not be made."""
         self._journal = journal
         self._before = before
         self._tell = tell
         self._on_committed = on_committed
         self._on_refused = on_refused
         self._on_run_refused = on_run_refused
+        self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._changed: dict[RunId, LiveRun] = {}
         self._specs: list[SpecRecord] = []
@@ -78,6 +82,13 @@ class Commits:
             return
         self._waiting.append((live, command))
         self._untold += 1
+
+    def drop(self, live: LiveRun) -> None:
+        """Write and tell nothing of what a run has not given yet."""
+        self._changed.pop(live.run, None)
+        kept = [each for each in self._waiting if each[0] is not live]
+        self._untold -= len(self._waiting) - len(kept)
+        self._waiting = kept
 
     @property
     def is_telling(self) -> bool:
@@ -114,7 +125,8 @@ class Commits:
 
     def run_ended(self, run: RunId) -> None:
         """The end of a run is committed."""
-        self._resolve(run, None)
+        for ended, action in [key for key in self._ends if key[0] == run]:
+            self._resolve(ended, action)
 
     def give_up(self, run: RunId, error: JournalError) -> None:
         """Nothing of a run is written any more; who waits for an end in it is told."""
@@ -169,17 +181,24 @@ class Commits:
             given.append((None, self._give(Batch(specs=specs), partial(self._committed, None, (), [], []))))
         changed, self._changed = self._changed, {}
         for live in changed.values():
-            if live.machine.has_changes:
-                given.append((live, self._give_run(live, waiting.pop(live.run, []))))
-        rest = [told for several in waiting.values() for told in several]
+            if live.is_broken or not live.machine.has_changes:
+                continue
+            told = waiting.pop(live.run, [])
+            try:
+                drained = live.machine.drain()
+            except Exception as error:  # noqa: BLE001  # recorded by whoever hears it
+                self._untold -= len(told)
+                self._on_broken(live, error)
+                continue
+            given.append((live, self._give_run(live, drained, told)))
+        rest = [each for several in waiting.values() for each in several]
         if given and rest:
             given[-1][1].add_done_callback(partial(self._told_after, rest))
         else:
             self._perform(rest)
         return given
 
-    def _give_run(self, live: LiveRun, waiting: list[tuple[LiveRun, Told]]) -> Receipt:
-        drained = live.machine.drain()
+    def _give_run(self, live: LiveRun, drained: Drained, waiting: list[tuple[LiveRun, Told]]) -> Receipt:
         batch = Batch(
             runs=() if drained.run is None else (drained.run,),
             actions=tuple(drained.actions),

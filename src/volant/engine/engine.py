@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import assert_never
+from typing import ParamSpec, TypeVar, assert_never
 
 import msgspec
 
@@ -34,6 +34,7 @@ from volant.decide.placement import Admission, Capacity, Placement, Request
 from volant.decide.run_machine import RunMachine
 from volant.decide.waiting import why_waiting
 from volant.engine.commits import Commits, Listener
+from volant.engine.containing import Containment
 from volant.engine.live_run import KnownSpec, LiveRun, ProtocolError
 from volant.engine.observing import CpuObserver
 from volant.engine.recovering import Recovery
@@ -42,12 +43,12 @@ from volant.engine.resuming import Interrupted
 from volant.kit.clock import Clock
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
-from volant.model.errors import EngineGoneError, JournalError, NotSupportedError
+from volant.model.errors import EngineError, EngineGoneError, JournalError, NotSupportedError
 from volant.model.exits import Exit
-from volant.model.failures import Failure
+from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Payload
-from volant.model.records import RunRecord, SpecRecord
+from volant.model.records import Change, RunRecord, SpecRecord
 from volant.model.waits import Wait
 from volant.model.worker_protocol import (
     Answer,
@@ -68,6 +69,9 @@ from volant.model.worker_protocol import (
 )
 from volant.ports.journal import Journal
 from volant.ports.launcher import AttemptOrder, Launcher
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 log = logging.getLogger("volant.engine")
 
@@ -144,6 +148,7 @@ class Engine:
             on_committed=on_committed,
             on_refused=self._refused,
             on_run_refused=self.give_up,
+            on_broken=self._broke,
         )
         self._replays = Replays(
             journal,
@@ -151,6 +156,20 @@ class Engine:
             flush=self._commits.flush,
             perform=self._perform,
             tell=self._tell,
+            decided=self._decided,
+            on_failed=self._commits.refuse,
+        )
+
+        def ended(live: LiveRun, changes: Sequence[Change]) -> None:
+            self._forget(live)
+            on_committed(live.run, changes)
+
+        self._containment = Containment(
+            journal,
+            clock,
+            flush=self._commits.flush,
+            on_ended=ended,
+            on_refused=self.give_up,
             on_failed=self._commits.refuse,
         )
 
@@ -163,6 +182,7 @@ class Engine:
             JournalError: nothing was written.
             NotSupportedError: it is strict and wants what cannot be had or enforced here; nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
+            EngineError: its rules failed; nothing was written.
         """
         record = submission.record
         self._check_accepts(record.run)
@@ -181,14 +201,16 @@ class Engine:
             raise NotSupportedError(refusal, hint=STRICT_HINT)
         self._keep(known)
         self._take_in(live)
-        commands = machine.create(
+        self._decide(
+            live,
+            machine.create,
             spec=known.spec,
             spec_digest=known.digest,
             inputs=submission.inputs.payload,
             inputs_digest=submission.inputs.digest,
             now=self._clock.now(),
         )
-        self._perform(live, commands)
+        self._check_accepted(live)
         for option in not_enforced(live.options):
             live.said_not_enforced.add(option)
             self.warn(live, f"{option} is accepted but not enforced yet; the run's options give it")
@@ -206,6 +228,7 @@ class Engine:
         Raises:
             JournalError: nothing was written.
             EngineGoneError: the engine is leaving; nothing was written.
+            EngineError: its rules failed; nothing was written.
         """
         record, past = interrupted.record, interrupted.past
         self._check_accepts(record.run)
@@ -225,7 +248,8 @@ class Engine:
             # It was said before the run was interrupted.
             live.said_not_enforced.update(known.spec.not_enforced, not_enforced(live.options))
         self._take_in(live)
-        self._perform(live, machine.restore(past, self._clock.now()))
+        self._decide(live, machine.restore, past, self._clock.now())
+        self._check_accepted(live)
         await self._commits.flush(live)
         return live
 
@@ -239,7 +263,7 @@ class Engine:
                 reuse,
                 self._journal,
                 self._clock,
-                perform=self._perform,
+                decide=self._decide,
                 warn=self.warn,
                 on_failed=self._commits.refuse,
             )
@@ -249,11 +273,18 @@ class Engine:
             msg = f"run '{run}' was not accepted: the engine is leaving"
             raise EngineGoneError(msg, hint="submit it again: that starts another engine")
 
+    def _check_accepted(self, live: LiveRun) -> None:
+        if live.is_broken:
+            self._containment.leave(live)
+            self._forget(live)
+            msg = f"run '{live.run}' was not accepted: the engine failed, which is a mistake in Volant"
+            raise EngineError(msg, hint="volant engine log has the traceback; nothing was written")
+
     def abort(self, run: RunId, action: ActionId | None, reason: str) -> None:
         """Abort a run, or one action of it and all below. Without effect on what has ended."""
         live = self.runs.get(run)
         if live is not None:
-            self._perform(live, live.machine.abort(action, reason, self._clock.now()))
+            self._decide(live, live.machine.abort, action, reason, self._clock.now())
 
     def give_up(self, run: RunId, error: JournalError) -> None:
         """Stop executing a run at once and leave it in the journal as it is: it is another's, or cannot be written."""
@@ -262,7 +293,7 @@ class Engine:
             return
         log.error("run %s is given up: %s", run, error)
         live.is_given_up = True
-        self._perform(live, live.machine.abort(None, str(error), self._clock.now()))
+        self._decide(live, live.machine.abort, None, str(error), self._clock.now())
         self.placement.unbind(run)
         if (recovery := self._recoveries.pop(run, None)) is not None:
             recovery.stop()
@@ -276,7 +307,7 @@ class Engine:
 
     def warn(self, live: LiveRun, message: str) -> None:
         """Tell whoever watches the run, once."""
-        live.machine.warn(message, self._clock.now())
+        self._decided(live, live.machine.warn, message, self._clock.now())
         self._commits.changed(live)
 
     async def until_ended(self, run: RunId, action: ActionId | None = None) -> None:
@@ -321,7 +352,9 @@ class Engine:
         No attempt works, starts or ends, and nothing is on its way to one. True only of a loop that has nothing else to
         do: what can be placed is placed at the end of each turn.
         """
-        return not self._commits.is_telling and not any(live.machine.is_working() for live in self.runs.values())
+        return not self._commits.is_telling and not any(
+            live.is_broken or live.machine.is_working() for live in self.runs.values()
+        )
 
     @property
     def live_actions(self) -> int:
@@ -342,6 +375,7 @@ class Engine:
 
         To be called before launchers are closed: what they end then was not lost.
         """
+        await self._containment.close()
         await self._commits.close()
         self._observer.stop()
         await self._replays.close()
@@ -358,7 +392,7 @@ class Engine:
         path = None
         if live.is_placed and action is not None and action.attempt is not None:
             path = live.log_path(action.id, action.attempt.number)
-        self._perform(live, live.machine.started(key, pid, path, self._clock.now()))
+        self._decide(live, live.machine.started, key, pid, path, self._clock.now())
 
     def attempt_said(self, key: AttemptKey, messages: Sequence[WorkerToEngine]) -> None:
         live = self._attempts.get(key)
@@ -385,23 +419,23 @@ class Engine:
                         self._refuse_call(live, speaker, message.call, refusal)
                         continue
                     _check_id(message.action)
-                    self._perform(live, machine.called(speaker, message, known.spec, now))
+                    self._decide(live, machine.called, speaker, message, known.spec, now)
                     self._replays.called(live, speaker)
                 case AskStep():
                     _check_id(message.action)
-                    self._perform(live, machine.step_asked(speaker, message, now))
+                    self._decide(live, machine.step_asked, speaker, message, now)
                     self._replays.called(live, speaker)
                 case StepEnded():
                     spec = live.spec(message.spec).spec
                     _check_id(message.action)
-                    self._perform(live, machine.step_ended(speaker, message, spec, now))
+                    self._decide(live, machine.step_ended, speaker, message, spec, now)
                     self._replays.called(live, speaker)
                 case Waiting(told=told):
-                    self._perform(live, machine.waiting(speaker, told, now))
+                    self._decide(live, machine.waiting, speaker, told, now)
                 case Working():
-                    self._perform(live, machine.working(speaker))
+                    self._decide(live, machine.working, speaker)
                 case CancelCall(call=call):
-                    self._perform(live, machine.cancelled(speaker, call, now))
+                    self._decide(live, machine.cancelled, speaker, call, now)
                 case AttemptFinished(outcome=outcome):
                     self._finish(live, speaker, outcome)
                 case SpecKnown(spec=digest, body=body):
@@ -418,7 +452,7 @@ class Engine:
     def attempt_refused(self, key: AttemptKey, failure: Failure) -> None:
         live = self._attempts.get(key)
         if live is not None:
-            self._perform(live, live.machine.refused(key, failure, self._clock.now()))
+            self._decide(live, live.machine.refused, key, failure, self._clock.now())
 
     def attempt_gone(self, key: AttemptKey, ended: Exit) -> None:
         live = self._attempts.pop(key, None)
@@ -431,7 +465,10 @@ class Engine:
         self._observer.spoke(key)
         if live.is_placed:
             self.placement.gone()
-        self._perform(live, live.machine.gone(key, ended, self._clock.now()))
+        self._decide(live, live.machine.gone, key, ended, self._clock.now())
+        if live.is_broken:
+            self.placement.release(key)
+            self._check_gone(live)
 
     def launcher_warned(self, key: AttemptKey, message: str) -> None:
         live = self._attempts.get(key)
@@ -441,7 +478,7 @@ class Engine:
     # Performing commands
 
     def _finish(self, live: LiveRun, key: AttemptKey, outcome: Outcome) -> None:
-        self._perform(live, live.machine.finished(key, outcome, self._clock.now()))
+        self._decide(live, live.machine.finished, key, outcome, self._clock.now())
         if key in self._attempts and key not in self._finished:
             # A worker that has said its last word has the grace period to leave.
             self._finished[key] = self._loop.call_later(
@@ -449,6 +486,8 @@ class Engine:
             )
 
     def _perform(self, live: LiveRun, commands: Sequence[Command]) -> None:
+        if live.is_broken:
+            return
         for command in commands:
             match command:
                 case Enqueue(action=action):
@@ -483,7 +522,7 @@ class Engine:
 
     def _backoff_elapsed(self, live: LiveRun, action: ActionId) -> None:
         del live.timers[action]
-        self._perform(live, live.machine.backoff_elapsed(action, self._clock.now()))
+        self._decide(live, live.machine.backoff_elapsed, action, self._clock.now())
 
     def _perform_told(self, live: LiveRun, command: Tell | RunFinished) -> None:
         """What waited for a commit."""
@@ -491,20 +530,67 @@ class Engine:
             case Tell(key=key, message=message):
                 self._tell(live, key, message)
             case RunFinished():
-                del self.runs[live.run]
-                self._recoveries.pop(live.run, None)
-                self.placement.unbind(live.run)
-                self._commits.run_ended(live.run)
+                self._forget(live)
             case _:
                 assert_never(command)
 
     def _tell(self, live: LiveRun, key: AttemptKey, message: Answer) -> None:
         if key not in self._attempts:
             return
-        if commands := live.machine.told(key):
+        if commands := self._decided(live, live.machine.told, key):
             self._perform(live, commands)
         self.placement.answered(key)
         live.launcher.tell(key, message)
+
+    def _forget(self, live: LiveRun) -> None:
+        """The end of a run is committed."""
+        self.runs.pop(live.run, None)
+        self._recoveries.pop(live.run, None)
+        self.placement.unbind(live.run)
+        self._commits.run_ended(live.run)
+
+    # Rules that fail
+
+    def _decide(self, live: LiveRun, rule: Callable[P, Sequence[Command]], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Let the rules of a run decide what follows, and do it."""
+        self._perform(live, self._decided(live, rule, *args, **kwargs) or ())
+
+    def _decided(self, live: LiveRun, rule: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """What the rules of a run say; None when they fail, now or before, and then only that run ends."""
+        if live.is_broken:
+            return None
+        try:
+            return rule(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # it is logged, and the run ends with it
+            self._broke(live, error)
+            return None
+
+    def _broke(self, live: LiveRun, error: Exception) -> None:
+        live.break_off()
+        self._containment.broke(live, error)
+        self._commits.drop(live)
+        for key in [key for key, (owner, _) in self._places.items() if owner is live]:
+            _, action = self._places.pop(key)
+            del self._waiting_actions[live.run, action]
+            if not self.placement.withdraw(key):
+                self._give_place_back(live, key)
+        for key in self._keys_of(live):
+            live.launcher.end(key, grace=0)
+        # Whoever let the rules decide may have more to do with the run.
+        self._loop.call_soon(self._check_gone, live)
+
+    def _give_place_back(self, live: LiveRun, key: AttemptKey) -> None:
+        """It was admitted this moment, and nothing of it was started."""
+        self.placement.release(key)
+        if live.is_placed:
+            self.placement.gone()
+
+    def _check_gone(self, live: LiveRun) -> None:
+        if not self._keys_of(live):
+            self._containment.gone(live)
+
+    def _keys_of(self, live: LiveRun) -> list[AttemptKey]:
+        return [key for key, owner in self._attempts.items() if owner is live]
 
     def _refused(self, error: BaseException) -> None:
         log.error("the engine leaves, %d run(s) are left unfinished: %s", len(self.runs), error)
@@ -568,7 +654,7 @@ class Engine:
             self._observer.watch()
 
     def _can_progress(self) -> bool:
-        return any(live.machine.can_progress() for live in self.runs.values())
+        return any(live.is_broken or live.machine.can_progress() for live in self.runs.values())
 
     def _asks(self, key: AttemptKey) -> bool:
         live = self._attempts.get(key)
@@ -585,8 +671,11 @@ class Engine:
             return
         live, action = place
         del self._waiting_actions[live.run, action]
-        found = live.machine.admitted(action, key)
         self._attempts[key] = live
+        found = self._decided(live, live.machine.admitted, action, key)
+        if found is None:
+            self._loop.call_soon(self.attempt_gone, key, Exit())
+            return
         if admission.reason is not None:
             self.warn(live, f"task '{found.spec.task}' was started beyond capacity: {admission.reason}")
         if found.attempts > 1:
@@ -598,7 +687,7 @@ class Engine:
         found = live.machine.keys.get(key)
         if found is None or found.attempt is None:
             return
-        if found.stage is not Stage.STARTING:
+        if live.is_broken or found.stage is not Stage.STARTING:
             # It was aborted while its children's outcomes were read: there is nothing to start.
             self.attempt_gone(key, Exit())
             return
@@ -607,6 +696,16 @@ class Engine:
         except OSError as error:
             log.error("attempt %d of action %s of run %s was not started: %s", key, action, live.run, error)
             failure = failure_to_start(error.errno, type(error).__name__, str(error))
+            self._loop.call_soon(self._not_started, key, failure)
+        except Exception as error:
+            # Nobody thought of this; it is the failure of this attempt all the same, and of no other.
+            log.exception("attempt %d of action %s of run %s was not started", key, action, live.run)
+            failure = Failure(
+                kind=FailureKind.SYSTEM,
+                code=type(error).__name__,
+                message=f"the attempt cannot be started: {error}",
+                retryable=False,
+            )
             self._loop.call_soon(self._not_started, key, failure)
 
     def _not_started(self, key: AttemptKey, failure: Failure) -> None:

@@ -1,6 +1,6 @@
-"""Runs that no engine executes: the one that did ended before they did."""
+"""Runs that no engine executes: the one that did ended before they did, or could not go on with them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -23,6 +23,29 @@ async def abort_interrupted(journal: Journal, record: RunRecord, reason: str, no
     Raises:
         JournalError: some ends may be written, that of the run is not.
     """
+    await _end(journal, record, now, lambda action: _failure(action, reason, AbortCause.ASKED))
+
+
+async def fail_interrupted(journal: Journal, record: RunRecord, failure: Failure, now: datetime) -> Sequence[Change]:
+    """Write that the run failed so, unless its root had ended, and that its other actions were aborted.
+
+    As `abort_interrupted` in all else; the last change is returned.
+
+    Raises:
+        JournalError: some ends may be written, that of the run is not.
+    """
+
+    def ended(action: ActionRecord) -> Failure:
+        if action.action != record.root:
+            return _failure(action, "the engine could not go on with its run", AbortCause.PARENT)
+        return msgspec.structs.replace(failure, attempts=action.attempts, action=str(action.action), task=action.task)
+
+    return await _end(journal, record, now, ended)
+
+
+async def _end(
+    journal: Journal, record: RunRecord, now: datetime, failure_of: Callable[[ActionRecord], Failure]
+) -> Sequence[Change]:
     seq = await journal.last_seq(record.run)
     while True:
         page = await journal.actions(record.run, phases=_UNFINISHED, limit=_PAGE)
@@ -33,7 +56,7 @@ async def abort_interrupted(journal: Journal, record: RunRecord, reason: str, no
         changes: list[Change] = []
         for _, action in page:
             seq += 1
-            ended = _aborted(action, reason, seq, now)
+            ended = _ended(action, failure_of(action), seq, now)
             actions.append(ended)
             changes.append(_change(ended, seq, now))
             attempts += _aborted_attempts(await journal.attempts(record.run, action.action), now)
@@ -45,18 +68,23 @@ async def abort_interrupted(journal: Journal, record: RunRecord, reason: str, no
     ended_run = msgspec.structs.replace(record, phase=phase, ended_at=now, failure=failure)
     end = Change(run=record.run, seq=seq + 1, kind=ChangeKind.RUN_ENDED, at=now, phase=phase)
     await journal.commit(Batch(runs=(ended_run,), changes=(end,)))
+    return (end,)
 
 
-def _aborted(action: ActionRecord, reason: str, seq: int, now: datetime) -> ActionRecord:
-    failure = Failure(
+def _failure(action: ActionRecord, reason: str, cause: AbortCause) -> Failure:
+    return Failure(
         kind=FailureKind.ABORTED,
-        code=AbortCause.ASKED,
+        code=cause,
         message=reason,
         attempts=action.attempts,
         action=action.action,
         task=action.task,
     )
-    return msgspec.structs.replace(action, phase=ActionPhase.ABORTED, ended_at=now, outcome_seq=seq, failure=failure)
+
+
+def _ended(action: ActionRecord, failure: Failure, seq: int, now: datetime) -> ActionRecord:
+    phase = ActionPhase.ABORTED if failure.kind is FailureKind.ABORTED else ActionPhase.FAILED
+    return msgspec.structs.replace(action, phase=phase, ended_at=now, outcome_seq=seq, failure=failure)
 
 
 def _aborted_attempts(attempts: Sequence[AttemptRecord], now: datetime) -> list[AttemptRecord]:
@@ -77,5 +105,5 @@ def _change(action: ActionRecord, seq: int, now: datetime) -> Change:
         action=action.action,
         parent=action.parent,
         name=action.short_name,
-        message="" if action.failure is None else f"{action.failure.code}: {action.failure.message}",
+        message="" if action.failure is None else f"{action.failure.code}: {action.failure.first_line}",
     )

@@ -81,6 +81,8 @@ class LiveRun:
         self.committed_seq = 0
         self.is_given_up = False
         """It is another's, or cannot be written: nothing of it is written or told here any more."""
+        self.is_broken = False
+        """Whether its rules failed: nothing is decided any more, and it is about to end."""
         self.said_not_enforced: set[str] = set()
         """Parameters without an effect that were mentioned already."""
         self.log_folder: str | None = None
@@ -99,6 +101,12 @@ class LiveRun:
     def log_path(self, action: ActionId, attempt: int) -> str | None:
         """The file that captures an attempt's output."""
         return None if self.log_folder is None else f"{self.log_folder}/{action}-{attempt}.log"
+
+    def break_off(self) -> None:
+        """Its rules failed."""
+        self.is_broken = True
+        for action in list(self.timers):
+            self.stop_timer(action)
 
     def stop_timer(self, action: ActionId) -> None:
         """The action need not be woken any more."""

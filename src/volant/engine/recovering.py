@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import ParamSpec, Protocol
 
 import msgspec
 
@@ -15,12 +16,21 @@ from volant.model.reusing import Reuse
 from volant.model.specs import ActionKind, ActionSpec
 from volant.ports.journal import Journal
 
+P = ParamSpec("P")
 _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 
 _AT_ONCE = 200
 """Calls that are looked up together."""
 _MOST_BRANCHES = 4096
 """Parents of which is remembered whether outcomes below them are taken over."""
+
+
+class Decide(Protocol):
+    """Lets the rules of a run decide, and does what follows."""
+
+    def __call__(
+        self, live: LiveRun, rule: Callable[P, Sequence[Command]], *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
 
 
 class Recovery:
@@ -33,17 +43,17 @@ class Recovery:
         journal: Journal,
         clock: Clock,
         *,
-        perform: Callable[[LiveRun, Sequence[Command]], None],
+        decide: Decide,
         warn: Callable[[LiveRun, str], None],
         on_failed: Callable[[BaseException], None],
     ) -> None:
-        """*on_failed* hears that the journal cannot be read."""
+        """*decide* lets a run's rules decide and does what follows; *on_failed* hears that the journal cannot be read."""
         self._live = live
         self._reuse = reuse
         self._choice = Choice(reuse)
         self._journal = journal
         self._clock = clock
-        self._perform = perform
+        self._decide = decide
         self._warn = warn
         self._on_failed = on_failed
         self._asked: list[ActionId] = []
@@ -89,10 +99,10 @@ class Recovery:
             machine, now = self._live.machine, self._clock.now()
             for record in sorted(found.values(), key=order_of):
                 spec = await self._spec_of_step(record)
-                self._perform(self._live, machine.looked_up(record.action, record, now, spec=spec))
+                self._decide(self._live, machine.looked_up, record.action, record, now, spec=spec)
             for action in actions:
                 if action not in found:
-                    self._perform(self._live, machine.looked_up(action, None, now))
+                    self._decide(self._live, machine.looked_up, action, None, now)
             # Whoever has thousands of calls answered lets others have their turn.
             await asyncio.sleep(0)
 

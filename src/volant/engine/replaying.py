@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from volant.decide.commands import Command
 from volant.decide.live import Earlier
@@ -14,6 +14,9 @@ from volant.model.ids import ActionId, AttemptKey, CallId
 from volant.model.worker_protocol import ChildEnded
 from volant.ports.journal import Journal
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 log = logging.getLogger("volant.engine")
 
 _PATIENCE = timedelta(milliseconds=100)
@@ -22,6 +25,12 @@ told anyway."""
 _PAGE = 1000
 _READS_PER_TURN = 50
 """Recorded outcomes that are read and told before others have their turn of the loop."""
+
+
+class Decided(Protocol):
+    """Asks the rules of a run; None when they fail, now or before."""
+
+    def __call__(self, live: LiveRun, rule: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None: ...
 
 
 class Replays:
@@ -35,14 +44,17 @@ class Replays:
         flush: Callable[[], Awaitable[None]],
         perform: Callable[[LiveRun, Sequence[Command]], None],
         tell: Callable[[LiveRun, AttemptKey, ChildEnded], None],
+        decided: Decided,
         on_failed: Callable[[BaseException], None],
     ) -> None:
-        """*flush* returns when all that happened is committed; *on_failed* hears that the journal cannot be read."""
+        """*flush* returns when all that happened is committed; *decided* lets a run's rules decide; *on_failed* hears
+        that the journal cannot be read."""
         self._journal = journal
         self._clock = clock
         self._flush = flush
         self._perform = perform
         self._tell = tell
+        self._decided = decided
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +76,7 @@ class Replays:
 
     def called(self, live: LiveRun, key: AttemptKey) -> None:
         """The attempt called a task. One whose thread never waits must get its recorded outcomes all the same."""
-        if not live.machine.owes(key):
+        if not self._decided(live, live.machine.owes, key):
             return
         self.gone(key)
         self._patience[key] = self._loop.call_later(_PATIENCE.total_seconds(), self._lose_patience, live, key)
@@ -85,7 +97,7 @@ class Replays:
 
     def _lose_patience(self, live: LiveRun, key: AttemptKey) -> None:
         del self._patience[key]
-        self._perform(live, live.machine.lost_patience(key, self._clock.now()))
+        self._perform(live, self._decided(live, live.machine.lost_patience, key, self._clock.now()) or ())
         self.called(live, key)
 
     async def _read_children(self, live: LiveRun, action: ActionId, key: AttemptKey, then: Callable[[], None]) -> None:
@@ -95,7 +107,7 @@ class Replays:
         while page := await self._journal.actions(live.run, parent=action, after=after, limit=_PAGE):
             children += [Earlier.of(child) for _, child in page if child.phase.is_final]
             after = page[-1][0]
-        live.machine.recorded_children(key, children)
+        self._decided(live, live.machine.recorded_children, key, children)
         then()
 
     async def _read_and_tell(self, live: LiveRun, key: AttemptKey) -> None:
@@ -117,7 +129,7 @@ class Replays:
             log.error("the outcome of action %s of run %s is not in the journal any more", action, live.run)
             live.launcher.end(key, grace=0)
             return
-        message = live.machine.answer(key, call, record)
+        message = self._decided(live, live.machine.answer, key, call, record)
         if message is not None:
             self._tell(live, key, message)
 
