@@ -12,22 +12,26 @@ from typing import Protocol
 import msgspec
 
 from volant.kit.digests import blake2b
+from volant.model.failures import Failure, FailureKind
 from volant.model.ids import AttemptKey, CallId, SpecDigest
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
     Answer,
     AskStep,
+    AttemptFinished,
     CallRefused,
     CancelCall,
+    Failed,
     SpecKnown,
     StepEnded,
     SubmitCall,
     Waiting,
+    Warned,
     WorkerToEngine,
     Working,
 )
 
-_encode_spec = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Call:
@@ -99,8 +103,8 @@ class Settable(Protocol):
 class Line:
     """What this process says to the engine, in order, and which calls are open. Any thread may use it."""
 
-    def __init__(self, write: Callable[[Sequence[WorkerToEngine]], None]) -> None:
-        """*write* sends messages; it is never called by two threads at once."""
+    def __init__(self, write: Callable[[Sequence[WorkerToEngine], Sequence[bytes]], None]) -> None:
+        """*write* sends messages, which it gets as they are and encoded; it is never called by two threads at once."""
         self._write = write
         self._writing = threading.Lock()
         self._outbox: list[WorkerToEngine] = []
@@ -123,7 +127,7 @@ class Line:
         known = self._specs.get(id(spec))
         if known is not None and known[0] is spec:
             return known[1]
-        body = _encode_spec(spec)
+        body = _encode(spec)
         digest = SpecDigest(blake2b(body, digest_size=32).hexdigest())
         if digest not in self._told_specs:
             self._told_specs.add(digest)
@@ -169,9 +173,41 @@ class Line:
             # Other threads may append meanwhile.
             count = len(self._outbox)
             if count:
-                messages = self._outbox[:count]
+                messages: list[WorkerToEngine] = []
+                bodies: list[bytes] = []
+                for message in self._outbox[:count]:
+                    sendable, body = self._encoded(message)
+                    if sendable is not None:
+                        messages.append(sendable)
+                        bodies.append(body)
                 del self._outbox[:count]
-                self._write(messages)
+                self._write(messages, bodies)
+
+    def _encoded(self, message: WorkerToEngine) -> tuple[WorkerToEngine | None, bytes]:
+        """A message and its bytes; what stands in for one that has none."""
+        try:
+            return message, _encode(message)
+        except (ValueError, OverflowError, TypeError, RecursionError) as error:
+            match message:
+                case SubmitCall(call=number) | AskStep(call=number) | StepEnded(call=number):
+                    self._refuse(number, f"the call cannot be sent: {error}")
+                    return None, b""
+                case AttemptFinished(attempt_key=key):
+                    text = _plain(f"how the attempt ended cannot be sent: {error}")
+                    failure = Failure(kind=FailureKind.SYSTEM, code=type(error).__name__, message=text, retryable=False)
+                    message = AttemptFinished(attempt_key=key, outcome=Failed(failure=failure))
+                case Warned(attempt_key=key, message=text):
+                    message = Warned(attempt_key=key, message=_plain(text))
+                case _:
+                    raise
+            return message, _encode(message)
+
+    def _refuse(self, number: CallId, reason: str) -> None:
+        """A call that the engine never hears of."""
+        call = self._calls.pop(number, None)
+        if call is not None:
+            refused = CallRefused(call=number, error="CallError", message=_plain(reason))
+            (call.deliver or Call.take)(call, refused)
 
     def hear(self, answer: Answer) -> None:
         """An answer arrived. Called by one thread at a time."""
@@ -198,6 +234,11 @@ class Line:
         for number in [number for number, call in self._calls.items() if call.caller is caller]:
             self.hear(_too_late(number))
         caller.is_waiting = False
+
+
+def _plain(text: str) -> str:
+    """The text without what UTF-8 does not have."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _too_late(number: CallId) -> CallRefused:

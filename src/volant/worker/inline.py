@@ -306,7 +306,7 @@ class InlineHost:
         loop.add_reader(ours._selector.fileno(), turn)
         loop.call_soon(turn)
 
-    def _write(self, messages: Sequence[WorkerToEngine]) -> None:
+    def _write(self, messages: Sequence[WorkerToEngine], _bodies: Sequence[bytes]) -> None:
         if threading.get_ident() == self._thread:
             self._say(messages)
         else:

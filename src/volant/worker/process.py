@@ -39,7 +39,6 @@ _PIECE = 256 * 1024
 CONNECTION_LOST = 71
 """Exit code of a worker whose connection is gone: closed by user code, or by an engine that died."""
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(EngineToWorker).decode
 
 
@@ -197,10 +196,10 @@ class WorkerProcess:
         while True:
             self.read()
 
-    def _write(self, messages: Sequence[WorkerToEngine]) -> None:
+    def _write(self, _messages: Sequence[WorkerToEngine], bodies: Sequence[bytes]) -> None:
         # What a signal handler interrupts by raising goes out with the next write.
         unsent = self._unsent
-        unsent += frames([_encode(message) for message in messages])
+        unsent += frames(bodies)
         try:
             while unsent:
                 written = os.write(self._descriptor, unsent)
