@@ -111,6 +111,23 @@ PROJECT = {
         def sleeps(mark: str) -> None:
             pathlib.Path(mark).touch()
             time.sleep(1000)
+        @env.task
+        def loops(mark: str) -> None:
+            async def forever() -> None:
+                pathlib.Path(mark).touch()
+                await asyncio.sleep(1000)
+            asyncio.run(forever())
+        @env.task
+        async def computes(mark: str) -> None:
+            pathlib.Path(mark).touch()
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until: pass
+        @env.task
+        def loops_over(mark: str) -> None:
+            async def forever() -> None:
+                asyncio.ensure_future(computes(mark))
+                await asyncio.sleep(1000)
+            asyncio.run(forever())
         @env.task(retries=2)
         def naps(mark: str, n: int) -> None:
             pathlib.Path(mark).touch()

@@ -237,9 +237,10 @@ class TestRun:
         assert "Traceback" not in err
         assert json.loads(person.types("get", "run", "interrupted", "-o", "json").stdout)["phase"] == "ABORTED"
 
-    def test_interrupting_an_inline_sync_task_reaches_it(self, person: Person) -> None:
-        mark = person.folder / "mark-inline"
-        process = person.begins("run", "--mode", "inline", "slow.py", "sleeps", "--mark", str(mark))
+    @pytest.mark.parametrize("task", ["sleeps", "loops", "loops_over"])
+    def test_interrupting_an_inline_sync_task_reaches_it(self, person: Person, task: str) -> None:
+        mark = person.folder / f"mark-inline-{task}"
+        process = person.begins("run", "--mode", "inline", "slow.py", task, "--mark", str(mark))
         until(mark.exists)
         process.send_signal(signal.SIGINT)
         _out, err = process.communicate(timeout=PATIENCE)

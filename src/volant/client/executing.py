@@ -162,8 +162,9 @@ class _Interrupts:
             if task is not None and task.cancelling():
                 # The run is going to be aborted, whatever its tasks make of what is raised in them.
                 worker.interrupt()
-        # The worker hides the running loop from sync user code.
-        if asyncio._get_running_loop() is None:
+        # The worker hides the running loop from sync user code, which may run one of its own.
+        running = asyncio._get_running_loop()
+        if running is None or all(task is None or task.get_loop() is not running for task, _ in self._runs):
             raise KeyboardInterrupt
 
 

@@ -77,6 +77,10 @@ class InlineHost:
         self._flush_due = False
         self._is_interrupted = False
         """Whether the user wants the end of all this, which the engine is about to be told."""
+        self._is_turned = False
+        """Whether a loop that runs on top of ours is turning it."""
+        self._owes_interrupt = False
+        """Whether the interrupt came just then, and that loop has yet to be told."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopInbox] = weakref.WeakKeyDictionary()
@@ -105,6 +109,7 @@ class InlineHost:
         by the abort of the run, or by `close`.
         """
         self._is_interrupted = True
+        self._owes_interrupt = self._is_turned
 
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""
@@ -288,11 +293,16 @@ class InlineHost:
             # Generators that begin now belong to our loop, and are not to be closed when the other one ends.
             theirs = sys.get_asyncgen_hooks()
             sys.set_asyncgen_hooks(ours._asyncgen_firstiter_hook, ours._asyncgen_finalizer_hook)
+            self._is_turned = True
             try:
                 ours._run_once()
             finally:
+                self._is_turned = False
                 sys.set_asyncgen_hooks(*theirs)
                 asyncio._set_running_loop(loop)
+            if self._owes_interrupt:
+                self._owes_interrupt = False
+                raise KeyboardInterrupt
             for late in timer:
                 late.cancel()
             timer.clear()
