@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.conftest import PROJECT, Person
@@ -40,6 +41,16 @@ def test_settings_that_an_engine_does_not_heed_are_named(owner: Person) -> None:
     assert "note" not in owner.types("engine", "status").stdout
     shown = json.loads(owner.types("doctor", "-o", "json", VOLANT_CAPACITY_PROCESSES="7").stdout)["findings"]
     assert {each["name"]: each["verdict"] for each in shown}["engine"] == "warning"
+
+
+def test_an_engine_that_was_stopped_is_gone_and_its_zygotes_too(owner: Person) -> None:
+    owner.types("run", "one.py")
+    shown = json.loads(owner.types("engine", "status", "-o", "json").stdout)
+    pids = [shown["pid"], *(zygote["pid"] for zygote in shown["zygotes"])]
+    assert len(pids) > 1
+    processes = [psutil.Process(pid) for pid in pids]
+    owner.types("engine", "stop")
+    assert not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_stopping_is_told_to_programs(owner: Person) -> None:

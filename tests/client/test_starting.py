@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from tests.client.fake_engine import FakeEngine, Peer
 from volant.client import connection, starting
 from volant.client.client import Client
 from volant.client.connection import connect
-from volant.client.starting import EngineStart, ensure_engine, reach_engine
-from volant.kit.homes import HomeError, absolute_home, prepare_home, socket_path
+from volant.client.starting import EngineStart, ensure_engine, is_there, reach_engine
+from volant.engine.ownership import HomeLock
+from volant.kit.homes import HomeError, absolute_home, engine_lock_path, prepare_home, socket_path
 from volant.model.control_protocol import ClientToEngine, Done, EngineStatus, GetStatus, Refused, StopEngine
 from volant.model.errors import EngineError, EngineVersionError
 
@@ -203,3 +205,14 @@ def test_a_folder_of_other_things_is_no_home_and_keeps_its_mode(tmp_path: Path) 
     assert caught.value.hint == "choose another with VOLANT_HOME"
     assert project.stat().st_mode & 0o777 == 0o755
     assert [path.name for path in project.iterdir()] == ["pipeline.py"]
+
+
+def test_an_engine_is_there_until_it_lets_go_of_its_home(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    assert not is_there(home, os.getpid())
+    lock = HomeLock.acquire(engine_lock_path(home), started_at=datetime.now(UTC))
+    assert lock is not None
+    assert is_there(home, os.getpid())
+    assert not is_there(home, os.getpid() + 1)
+    lock.release()
+    assert not is_there(home, os.getpid())

@@ -21,7 +21,7 @@ from volant.cli.showing import duration_of, print_json
 from volant.cli.usages import Count
 from volant.client.connection import Connection
 from volant.client.driving import drive
-from volant.client.starting import reach_engine
+from volant.client.starting import is_there
 from volant.kit.homes import engine_log_path
 from volant.kit.quantities import format_bytes, format_cpu
 from volant.kit.version import VERSION
@@ -141,17 +141,16 @@ async def _stop(*, abort_runs: bool) -> bool:
 
 
 async def _until_left(connection: Connection) -> None:
+    """Nothing of it is left then: it ends last, after its zygotes."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _LEAVING
     await asyncio.wait([connection.gone], timeout=_LEAVING)
-    while loop.time() < deadline:
-        reached = reach_engine(connection.home)
-        if reached is None:
-            return
-        reached.close()
+    while is_there(connection.home, connection.welcome.pid):
+        if loop.time() > deadline:
+            msg = f"the engine of {connection.home} (process {connection.welcome.pid}) said that it leaves, but is "
+            msg += f"still there after {_LEAVING:g} s"
+            raise EngineError(msg, hint="volant engine log shows what it is doing")
         await asyncio.sleep(0.02)
-    msg = f"the engine of {connection.home} said that it leaves, but is still there after {_LEAVING:g} s"
-    raise EngineError(msg, hint="volant engine log shows what it is doing")
 
 
 def _as_json(found: EngineStatus) -> dict[str, Any]:

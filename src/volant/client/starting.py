@@ -5,6 +5,7 @@ import of the user's file go on side by side. Several clients may start engines 
 and an engine that lost exits with 0 and says nothing.
 """
 
+import fcntl
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from volant.kit.homes import HomeError, engine_log_path, prepare_home, socket_path
+from volant.kit.homes import HomeError, engine_lock_path, engine_log_path, prepare_home, socket_path
 from volant.kit.peers import peer_uid
 from volant.model.errors import EngineError
 
@@ -139,6 +140,21 @@ def ensure_engine(home: Path, environ: Mapping[str, str]) -> EngineStart:
     start = EngineStart(home, environ)
     start.begin()
     return start
+
+
+def is_there(home: Path, pid: int) -> bool:
+    """Whether the engine with this process id still has the home, though it may listen no more."""
+    try:
+        with engine_lock_path(home).open("rb") as lock:
+            try:
+                # An engine that starts just now tries again.
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # The owner writes who it is after it has the lock.
+                return f'"pid": {pid},'.encode() in lock.read()
+            return False
+    except FileNotFoundError:
+        return False
 
 
 def reach_engine(home: Path) -> socket.socket | None:
