@@ -13,6 +13,7 @@ import pytest
 from volant.bundle.code import PACKAGE_ROOT, UserCodeDigest, describe_code, user_code_digest
 from volant.bundle.loading import load_file_as_module
 from volant.model.code import CodeSource
+from volant.model.errors import CallError
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +154,24 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     assert digest.digest() != first
     file.unlink()
     assert digest.digest() != first
+
+
+def test_code_whose_path_cannot_be_told_is_refused_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "caf\udce9"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("the file system takes UTF-8 only")
+    (folder / "odd_flow.py").write_text("")
+    load_file_as_module(folder / "odd_flow.py")
+    with pytest.raises(CallError, match=r"the path '.*caf\\udce9.*': its bytes are not UTF-8 text"):
+        describe_code(["odd_flow"])
+
+
+def test_code_in_a_folder_that_is_gone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(CallError, match="the current folder does not exist any more"):
+        describe_code([])

@@ -171,6 +171,7 @@ def test_a_home_cannot_name_another_home(home: Path, project: Path) -> None:
         ({"VOLANT_STRICT": "perhaps"}, "wanted true or false"),
         ({"VOLANT_DATABASE": "plain"}, "wanted a URL"),
         ({"VOLANT_HOME": ""}, "home: found '', wanted a folder"),
+        ({"VOLANT_HOME": "/tmp/caf\udce9"}, "VOLANT_HOME: home: found .*, wanted a folder whose path is UTF-8 text"),
         ({"VOLANT_QUEUES": "[1]"}, "VOLANT_QUEUES: found '\\[1\\]', wanted queues as JSON"),
         ({"VOLANT_QUEUES": '{"gpu": {"max_runing": 1}}'}, "queues.gpu: .*'max_runing' is neither.*'max_running'"),
         ({"VOLANT_HOEM": "x"}, "VOLANT_HOEM is not a setting; did you mean 'VOLANT_HOME'"),
@@ -310,3 +311,14 @@ def test_a_number_in_a_file_that_no_float_holds_is_an_error_that_names_it(home: 
     write_home(home, "grace_period = 1" + "0" * 400)
     with pytest.raises(SettingsError, match=r"config\.toml:1: grace_period: found 10+, wanted seconds"):
         load(home, project)
+
+
+def test_a_relative_home_in_a_folder_that_is_gone_is_an_error(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SettingsError, match="wanted a folder with an absolute path: the current folder does not exist"):
+        load_settings(environ={"VOLANT_HOME": "near"}, use_project=False)

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 from volant.kit.digests import blake2b
+from volant.kit.homes import is_text
 from volant.model.code import CodeSource
+from volant.model.errors import CallError
 
 _MAIN = "__main__"
 PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -21,6 +23,9 @@ def describe_code(modules: Iterable[str]) -> CodeSource:
     Args:
         modules: names of the modules that hold tasks; those that no file belongs to are left out, since what
             they hold travels by value.
+
+    Raises:
+        CallError: another process cannot be told: a path is not UTF-8 text, or the current folder is gone.
     """
     named = list(dict.fromkeys(modules))
     script, package = _main_script()
@@ -36,11 +41,14 @@ def describe_code(modules: Iterable[str]) -> CodeSource:
         importable.append(name)
         if not _is_found_by_name(name, file):
             files.append((name, file))
+    cwd = _current_folder()
+    sys_path = tuple(os.path.abspath(entry) for entry in sys.path)
+    _check_paths((cwd, *sys_path, *(file for _, file in user_code_digest.files())))
     return CodeSource(
         interpreter=sys.executable,
         package_root=PACKAGE_ROOT,
-        sys_path=tuple(os.path.abspath(entry) for entry in sys.path),
-        cwd=os.getcwd(),
+        sys_path=sys_path,
+        cwd=cwd,
         main_script=script,
         main_is_imported=_MAIN in named,
         main_package=package,
@@ -48,6 +56,21 @@ def describe_code(modules: Iterable[str]) -> CodeSource:
         module_files=tuple(files),
         digest=user_code_digest.digest(),
     )
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        msg = "tasks cannot be started here: the current folder does not exist any more"
+        raise CallError(msg, hint="change to a folder that exists, and try again") from None
+
+
+def _check_paths(paths: Iterable[str]) -> None:
+    for path in paths:
+        if not is_text(path):
+            msg = f"tasks cannot be started with the path {path!r}: its bytes are not UTF-8 text"
+            raise CallError(msg, hint="rename the folder or file, or take it off the search path (PYTHONPATH)")
 
 
 class UserCodeDigest:

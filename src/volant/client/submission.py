@@ -63,6 +63,7 @@ def prepare(
 
     Raises:
         ArgumentError: the arguments do not bind, or a value does not fit its type.
+        CallError: the code cannot be found by another process.
         DefinitionError: the task's settings contradict one another.
         InlineIOMaxBytesBreached: more than may travel by value.
         NotSupportedError: the task asks for something that has no effect yet and must not be ignored.
@@ -75,13 +76,14 @@ def prepare(
     # What only the machine tells, the engine says.
     if refusal := refusal_of_options(options) or refusal_of_task(options, spec, excess="", has_gpus=True):
         raise NotSupportedError(refusal, hint=STRICT_HINT)
+    code = describe_code(_modules(task, spec.loader))
     body = msgspec.msgpack.encode(spec)
     return Prepared(
         spec=SpecDigest(blake2b(body, digest_size=32).hexdigest()),
         spec_body=body,
         inputs=inputs.data,
         inputs_digest=inputs.digest,
-        code=describe_code(_modules(task, spec.loader)),
+        code=code,
         options=options,
         environ=environ,
         warnings=(*warnings, *map(pickle_warning, inputs.pickled)),

@@ -67,6 +67,15 @@ def absolute_home(home: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(os.path.expanduser(home)))
 
 
+def is_text(path: str) -> bool:
+    """Whether a path can be told to other processes: the bytes of its name are UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def prepare_home(home: Path) -> None:
     """Create the home, and the folder of its socket, for this user alone.
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from volant.kit.homes import absolute_home
+from volant.kit.homes import absolute_home, is_text
 from volant.kit.nearest import did_you_mean
 from volant.kit.quantities import parse_bytes, parse_cpu
 from volant.settings.tree import Mode, QueueSettings
@@ -30,10 +30,18 @@ class Unparsable(ValueError):
 
 def parse_home(raw: object) -> Path:
     """An absolute folder."""
-    if isinstance(raw, (str, Path)) and str(raw):
-        return absolute_home(raw)
-    msg = "a folder"
-    raise Unparsable(msg)
+    if not isinstance(raw, (str, Path)) or not str(raw):
+        msg = "a folder"
+        raise Unparsable(msg)
+    try:
+        home = absolute_home(raw)
+    except FileNotFoundError:
+        msg = "a folder with an absolute path: the current folder does not exist any more"
+        raise Unparsable(msg) from None
+    if not is_text(str(home)):
+        msg = "a folder whose path is UTF-8 text"
+        raise Unparsable(msg)
+    return home
 
 
 def parse_url(raw: object) -> str:
