@@ -213,6 +213,26 @@ class TestRun:
         assert done.returncode == 0
         assert "SUCCEEDED" in done.stderr.splitlines()[-1]
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+    @pytest.mark.parametrize("arguments", [("run", "hello.py", "main"), ("--help",), ("get", "runs", "-o", "json")])
+    def test_an_output_without_room_is_an_error_without_a_frame(
+        self, person: Person, arguments: tuple[str, ...]
+    ) -> None:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "volant", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=person.folder,
+                env=person.environ,
+                timeout=PATIENCE,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert "error: the output cannot be written: No space left on device\n" in done.stderr
+        assert "Traceback" not in done.stderr
+
     def test_an_output_that_cannot_encode_the_result_gets_escapes(self, person: Person) -> None:
         western = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
         given = ["hello.py", "main", "--name", "→", "-q"]

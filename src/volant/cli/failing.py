@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from typing import TextIO
 
 import click
 
@@ -59,6 +60,21 @@ def report_error(error: Exception) -> int:
         return EXIT_USAGE if is_usage else EXIT_FAILED
     if isinstance(error, BrokenPipeError):
         return EXIT_FAILED
+    if isinstance(error, OSError) and error.filename is None and not _can_be_written(sys.stdout):
+        hint = "what was to be done is done, only its output is lost"
+        say_error(f"the output cannot be written: {error.strerror}", hint)
+        return EXIT_FAILED
     traceback.print_exception(error)
     say_error(f"{type(error).__name__}: {error}", "this is a mistake in Volant itself")
     return EXIT_FAILED
+
+
+def _can_be_written(stream: TextIO | None) -> bool:
+    try:
+        if stream is not None and not stream.closed:
+            # Where nothing is held back, flushing alone does nothing.
+            stream.write("\n")
+            stream.flush()
+    except OSError:
+        return False
+    return True

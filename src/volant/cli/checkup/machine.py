@@ -1,5 +1,6 @@
 """Python, the platform, cores, memory, GPUs."""
 
+import contextlib
 import platform
 import shutil
 import subprocess
@@ -71,7 +72,9 @@ def check_memory(capacity: CapacitySettings | None) -> Finding:
     is_limited = limit is not None and limit < physical_memory()
     parts = [f"{format_bytes(physical_memory())} in the machine"]
     parts.append(f"control group {format_bytes(limit)}" if limit is not None and is_limited else "no limit")
-    parts.append(f"{format_bytes(psutil.virtual_memory().available)} free now")
+    # Without /proc nobody says.
+    with contextlib.suppress(OSError):
+        parts.append(f"{format_bytes(psutil.virtual_memory().available)} free now")
     found = f"{format_bytes(usable_memory())} ({', '.join(parts)})"
     if capacity is not None and capacity.memory > usable_memory():
         follows = (

@@ -84,7 +84,11 @@ def filesystem_of(folder: Path) -> str:
     path = os.path.realpath(folder)
     best = ""
     kind = ""
-    for part in psutil.disk_partitions(all=True):
+    try:
+        parts = psutil.disk_partitions(all=True)
+    except OSError:
+        return ""
+    for part in parts:
         point = part.mountpoint.rstrip("/") + "/"
         # Of two mounts on one point the later one hides the earlier.
         if f"{path}/".startswith(point) and len(point) >= len(best):
