@@ -47,7 +47,7 @@ class Recovery:
         warn: Callable[[LiveRun, str], None],
         on_failed: Callable[[BaseException], None],
     ) -> None:
-        """*decide* lets a run's rules decide and does what follows; *on_failed* hears that the journal is unreadable."""
+        """*decide* lets a run's rules decide and acts on it; *on_failed* hears that the journal cannot be read."""
         self._live = live
         self._reuse = reuse
         self._choice = Choice(reuse)
