@@ -1,11 +1,13 @@
 """A zygote: what it imports, what it forks, what it ends, what it leaves behind (nothing)."""
 
+import errno
 import os
 import signal
 import socket
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.worker.fake_engine import (
     is_alive,
     wait_for,
 )
+from volant.authoring.task import Task
 from volant.bundle.loading import load_file_as_module
 from volant.kit.framing import frames
 from volant.kit.processes import children
@@ -347,6 +350,61 @@ class TestRandomness:
         assert [len(set(each)) for each in zip(*drawn, strict=True)] == [3] * 7
         expected = module.seeds.func()
         assert [engine.fork(module.seeds).value() for _ in range(2)] == [expected] * 2
+
+
+class TestShortage:
+    """The system refuses a process for now; `full` in the folder stands for it."""
+
+    MODULE = """
+        import errno, os, pathlib, sys, volant
+        from volant.worker import zygote
+
+        env = volant.TaskEnvironment(name="short-{patience}")
+        full = pathlib.Path(__file__).with_name("full")
+        fork = os.fork
+
+        def refused():
+            if full.exists():
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            return fork()
+
+        # Not where the test itself imports it.
+        if "pytest" not in sys.modules:
+            os.fork = refused
+            zygote._SHORT_OF_PROCESSES = {patience}
+
+        @env.task
+        def one() -> list[str]:
+            sockets = [n for n in range(3, 1024) if os.path.exists(f"/proc/self/fd/{{n}}")]
+            return [os.readlink(f"/proc/self/fd/{{n}}") for n in sockets]
+    """
+
+    def zygote(self, new_engine: NewEngine, folder: Path, *, patience: int) -> tuple[FakeEngine, Task[..., Any]]:
+        name = f"user_short_{patience}"
+        path = write(folder, f"{name}.py", self.MODULE.format(patience=patience))
+        module = load_file_as_module(path, name=name)
+        engine = new_engine(code_in(folder, name))
+        engine.ready()
+        return engine, module.one
+
+    def test_a_fork_is_tried_again_until_there_is_room(self, new_engine: NewEngine, tmp_path: Path) -> None:
+        engine, one = self.zygote(new_engine, tmp_path, patience=1000)
+        (tmp_path / "full").touch()
+        waiting = [engine.fork(one) for _ in range(3)]
+        withdrawn = engine.fork(one)
+        withdrawn.end(grace=0)
+        ended = withdrawn.exited()
+        assert (ended.exit_code, ended.signal, ended.not_forked) == (None, None, None)
+        (tmp_path / "full").unlink()
+        # Each has its own connection and nobody else's.
+        assert [len(worker.value()) for worker in waiting] == [1] * 3
+
+    def test_a_fork_that_never_has_room_is_reported_with_the_error(self, new_engine: NewEngine, tmp_path: Path) -> None:
+        engine, one = self.zygote(new_engine, tmp_path, patience=0)
+        (tmp_path / "full").touch()
+        assert engine.fork(one).exited().not_forked == errno.EAGAIN
+        (tmp_path / "full").unlink()
+        assert len(engine.fork(one).value()) == 1
 
 
 class TestImports:

@@ -267,6 +267,9 @@ class Zygote:
         self._connection.send(_encode(fork), descriptor=theirs.detach())
 
     def _exited(self, message: WorkerExited) -> None:
+        if message.not_forked is not None and message.attempt_key in self._workers:
+            failure = failure_to_start(message.not_forked, "OSError", os.strerror(message.not_forked))
+            self._events.worker_refused(message.attempt_key, failure)
         ended = Exit(
             code=message.exit_code,
             signal=message.signal,

@@ -263,6 +263,8 @@ class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, array_like=True, t
     cpu_seconds: float
     peak_memory: int
     """Bytes, of the largest process of the tree."""
+    not_forked: int | None = None
+    """The number of the system's error, if it did not give the attempt a process."""
 
 
 ZygoteToEngine = ZygoteReady | ZygoteFailed | WorkerForked | WorkerExited

@@ -19,12 +19,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn, assert_never
+from typing import NamedTuple, NoReturn, assert_never
 
 import msgspec
 
 from volant.kit.framing import FrameReader, frames
 from volant.kit.processes import become_subreaper, children, signal_trees
+from volant.model.ids import AttemptKey
 from volant.model.worker_protocol import (
     EndWorker,
     EngineToZygote,
@@ -52,6 +53,10 @@ _MAX_DESCRIPTORS = 253
 _LEAVING_SECONDS = 5.0
 """How long a leaving zygote waits for processes that were killed; one in the kernel's hands may take forever."""
 _FORK_ERROR = "cannot fork a worker"
+_SHORT_OF_PROCESSES = 5.0
+"""Seconds for which a fork is tried again that the system refuses for now: too many processes, or too little memory."""
+_TRY_AGAIN = 0.05
+"""Seconds between two tries, beside those when something has ended."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(EngineToZygote).decode
@@ -82,6 +87,7 @@ class _Zygote:
         self._reader = FrameReader()
         self._frames: deque[bytes] = deque()
         self._descriptors: deque[int] = deque()
+        self._postponed: deque[_Postponed] = deque()
         self._outbox: list[ZygoteToEngine] = []
         self._unsent = b""
         self._preparation: Preparation | None = None
@@ -170,6 +176,8 @@ class _Zygote:
         poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         while not self._is_leaving:
             wait = self._guardian.seconds_until_next_kill(time.monotonic())
+            if self._postponed:
+                wait = _TRY_AGAIN if wait is None else min(wait, _TRY_AGAIN)
             ready = dict(poll.poll(None if wait is None else wait * 1000 + 1))
             if self._wakeup in ready:
                 _drain(self._wakeup)
@@ -177,6 +185,7 @@ class _Zygote:
                 self._receive()
                 self._perform()
             self._reap()
+            self._fork_postponed()
             was_blocked = bool(self._unsent)
             self._flush()
             if bool(self._unsent) != was_blocked:
@@ -214,7 +223,10 @@ class _Zygote:
             message = _decode(self._frames.popleft())
             match message:
                 case ForkWorker():
-                    self._fork(message)
+                    until = time.monotonic() + _SHORT_OF_PROCESSES
+                    self._fork(_Postponed(message, self._descriptors.popleft(), until))
+                case EndWorker(attempt_key=key) if self._withdraw(key):
+                    pass
                 case EndWorker(attempt_key=key, grace=grace):
                     self._guardian.end(key, grace=grace, now=time.monotonic())
                 case LeaveZygote():
@@ -225,11 +237,28 @@ class _Zygote:
                 case _:
                     assert_never(message)
 
-    def _fork(self, order: ForkWorker) -> None:
+    def _fork_postponed(self) -> None:
+        for _ in range(len(self._postponed)):
+            if not self._fork(self._postponed.popleft()):
+                # Where there was no room for one there is none for the next.
+                break
+
+    def _withdraw(self, key: AttemptKey) -> bool:
+        """Forget a fork that was postponed; whether it was."""
+        for each in self._postponed:
+            if each.order.attempt_key == key:
+                self._postponed.remove(each)
+                os.close(each.connection)
+                self._outbox.append(_never_started(key))
+                return True
+        return False
+
+    def _fork(self, wanted: "_Postponed") -> bool:
+        """Whether there is no need to try it again."""
         assert self._signals is not None
         assert self._surroundings is not None
         assert self._worker is not None
-        connection = self._descriptors.popleft()
+        order, connection = wanted.order, wanted.connection
         start = _decode_start(order.start)
         self._worker.learn(start)
         slot, clean = self._guardian.reserve()
@@ -240,17 +269,26 @@ class _Zygote:
         except OSError as exc:
             self._signals.unblock()
             self._guardian.release(slot)
+            if time.monotonic() < wanted.until:
+                self._postponed.appendleft(wanted)
+                return False
             os.close(connection)
             print(f"{_FORK_ERROR}: {exc}", file=sys.stderr, flush=True)
-            self._outbox.append(_never_started(order))
-            return
+            self._outbox.append(_never_started(order.attempt_key, exc.errno))
+            return True
         if pid == 0:
             be_worker(
                 Fork(
                     order=order,
                     start=start,
                     connection=connection,
-                    foreign=(self._connection.fileno(), self._wakeup, self._wakeup_end, *self._descriptors),
+                    foreign=(
+                        self._connection.fileno(),
+                        self._wakeup,
+                        self._wakeup_end,
+                        *self._descriptors,
+                        *(each.connection for each in self._postponed),
+                    ),
                     clean=clean,
                     signals=self._signals,
                     surroundings=self._surroundings,
@@ -261,6 +299,7 @@ class _Zygote:
         os.close(connection)
         self._guardian.add(order.attempt_key, pid, slot)
         self._outbox.append(WorkerForked(attempt_key=order.attempt_key, pid=pid))
+        return True
 
     def _flush(self) -> None:
         if self._outbox:
@@ -296,8 +335,16 @@ _HAS_PIPE2 = hasattr(os, "pipe2")
 _RECEIVE_FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
-def _never_started(order: ForkWorker) -> WorkerExited:
-    return WorkerExited(attempt_key=order.attempt_key, exit_code=None, signal=None, cpu_seconds=0.0, peak_memory=0)
+class _Postponed(NamedTuple):
+    """A fork that is wanted, and until when it is tried."""
+
+    order: ForkWorker
+    connection: int
+    until: float
+
+
+def _never_started(key: AttemptKey, error: int | None = None) -> WorkerExited:
+    return WorkerExited(attempt_key=key, exit_code=None, signal=None, cpu_seconds=0.0, peak_memory=0, not_forked=error)
 
 
 def _notice(_number: int, _frame: FrameType | None) -> None:
