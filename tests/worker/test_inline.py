@@ -15,7 +15,9 @@ from tests.worker.fake_engine import wait_for
 from tests.worker.inline_engine import InlineEngine
 from volant.authoring.session import current_session
 from volant.model.errors import TaskExitError
+from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import Aborted, AttemptFinished, SubmitCall, Waiting, Working
+from volant.worker import attempt
 
 env = volant.TaskEnvironment(name="inline-tests")
 
@@ -195,6 +197,19 @@ def nothing_of_a_run_stays() -> Any:
 @pytest.mark.parametrize(("task", "n", "expected"), [(fib, 9, 34), (afib, 9, 34), (mixed, 7, 20), (deep, 90, 90)])
 def test_sync_and_async_tasks_call_one_another(task: Any, n: int, expected: int) -> None:
     assert execute(task, n=n) == expected
+
+
+def test_a_task_is_looked_up_once_however_often_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+    plain = attempt.find_task
+
+    def find_task(spec: ActionSpec) -> attempt.KnownTask:
+        found.append(spec.task)
+        return plain(spec)
+
+    monkeypatch.setattr(attempt, "find_task", find_task)
+    assert execute(deep, n=5) == 5
+    assert found == [deep.name]
 
 
 def test_sync_tasks_run_on_the_thread_that_waits_and_see_no_loop() -> None:

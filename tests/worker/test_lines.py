@@ -1,9 +1,10 @@
 """What a line to the engine does with messages that have no bytes: nobody waits for ever, and the others arrive."""
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from volant.model.failures import FailureKind
-from volant.model.ids import ActionId, AttemptKey, SpecDigest
+from volant.model.ids import ActionId, AttemptKey, CallId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.worker_protocol import (
     AttemptFinished,
@@ -79,3 +80,21 @@ def test_a_warning_and_an_outcome_that_cannot_be_sent_are_said_as_well_as_can_be
     assert isinstance(finished, AttemptFinished)
     assert isinstance(finished.outcome, Failed)
     assert finished.outcome.failure.kind is FailureKind.SYSTEM
+
+
+def test_the_end_of_a_caller_costs_what_it_left_open_and_not_what_others_did() -> None:
+    ears = Ears()
+    left = ears.submit(None)
+    other = Caller(AttemptKey(2))
+    ears.line.end(other)
+
+    class Unlisted(dict[CallId, Call]):
+        def items(self) -> NoReturn:
+            raise AssertionError("all open calls were looked through")
+
+        __iter__ = keys = values = items  # type: ignore[assignment]
+
+    ears.line._calls = Unlisted(ears.line._calls)
+    ears.line.end(ears.caller)
+    assert isinstance(left.answer, CallRefused)
+    assert ears.caller.open == set()

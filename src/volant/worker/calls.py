@@ -60,7 +60,7 @@ class Call:
 class Caller:
     """One attempt, as far as its calls go."""
 
-    __slots__ = ("is_ended", "is_waiting", "key", "steps", "told")
+    __slots__ = ("is_ended", "is_waiting", "key", "open", "steps", "told")
 
     def __init__(self, key: AttemptKey) -> None:
         self.key = key
@@ -68,6 +68,8 @@ class Caller:
         """Answers that arrived."""
         self.is_waiting = False
         """Whether the engine was told so, and has told nothing since."""
+        self.open: set[CallId] = set()
+        """Calls without an answer."""
         self.is_ended = False
         """Whether the attempt has ended, while what it left behind in this process goes on."""
         self.steps: set[int] = set()
@@ -146,6 +148,7 @@ class Line:
             call.take(_too_late(call.id))
             return
         self._calls[call.id] = call
+        call.caller.open.add(call.id)
         call.caller.is_waiting = False
         self._outbox.append(message)
 
@@ -206,6 +209,7 @@ class Line:
         """A call that the engine never hears of."""
         call = self._calls.pop(number, None)
         if call is not None:
+            call.caller.open.discard(number)
             refused = CallRefused(call=number, error="CallError", message=_plain(reason))
             (call.deliver or Call.take)(call, refused)
 
@@ -215,6 +219,7 @@ class Line:
         if call is None:
             return
         caller = call.caller
+        caller.open.discard(call.id)
         caller.told += 1
         caller.is_waiting = False
         deliver = call.deliver
@@ -231,7 +236,7 @@ class Line:
     def end(self, caller: Caller) -> None:
         """The attempt has ended, and the engine answers it no more: whoever still waits is not to wait for ever."""
         caller.is_ended = True
-        for number in [number for number, call in self._calls.items() if call.caller is caller]:
+        for number in sorted(caller.open):
             self.hear(_too_late(number))
         caller.is_waiting = False
 

@@ -147,6 +147,7 @@ class InlineHost:
         self._running[start.attempt_key] = running
         self._by_action[start.action] = running
         self._idle.clear()
+        self._known.learn(start)
         attempt = Attempt(start, host=self, caller=running.caller, open_blobs=self._open_blobs, known=self._known)
         try:
             attempt.prepare()
