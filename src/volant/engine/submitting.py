@@ -96,7 +96,7 @@ class Submissions:
             return await self._engine.submit(submission, launcher(name, options.mode))
         except BatchRefusedError as error:
             found = await self._journal.run(name)
-            if found is None or found.root == record.root:
+            if found is None or found.owner == record.owner:
                 raise
             # The engine of another home was faster by a moment.
             raise _taken(name) from error

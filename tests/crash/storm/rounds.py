@@ -108,7 +108,9 @@ class Round:
             done = self._wait(lambda: self._pace > 0 and until <= time.monotonic() and self._size() > before)
             if done is not None:
                 return done
-            self._kill(self._drawn())
+            # There may be nobody of that kind just now.
+            while not self._kill(self._drawn()) and self._look() is None:
+                time.sleep(_POLL)
 
     def _size(self) -> int:
         return self._log.stat().st_size
@@ -159,7 +161,7 @@ class Round:
             del chances["worker"], chances["zygote"]
         return self._chance.choices(list(chances), list(chances.values()))[0]
 
-    def _kill(self, kind: str) -> None:
+    def _kill(self, kind: str) -> bool:
         match kind:
             case "worker" | "zygote":
                 found = self._victims.workers() if kind == "worker" else self._victims.zygotes()
@@ -180,6 +182,7 @@ class Round:
                 killed = 1
         if killed:
             self._kills[kind] += 1
+        return killed > 0
 
     def _kill_clients(self) -> int:
         clients = [client for client in (self._client, self._watcher) if client is not None]
