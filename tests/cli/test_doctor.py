@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,16 @@ import pytest
 from tests.cli.typing_commands import Terminal, terminal
 from volant.cli.checkup import isolation, machine, service, software, storage
 from volant.cli.checkup.findings import Finding, Verdict, worst
+from volant.journal.sqlite.opening import MIGRATIONS as ON_SQLITE
 from volant.settings.loading import load_settings
+from volant.testing.postgres_server import PostgresServer
 
 __all__ = ["terminal"]
 
 NAMES = {
     "machine": ["python", "platform", "cores", "memory", "gpus"],
     "isolation": ["fork", "subreaper", "pidfd", "cgroups"],
-    "home": ["folder", "file system", "free space", "commits", "sqlite"],
+    "home": ["folder", "file system", "free space", "commits", "sqlite", "journal"],
     "volant": ["version", "settings", "engine", "completion"],
     "software": ["uv", "containers", "numpy", "pandas", "polars", "pyarrow", "ray", "kubernetes"],
 }
@@ -228,3 +232,39 @@ def test_the_worst_verdict_counts() -> None:
     findings = [Finding("g", "n", verdict, "x") for verdict in (Verdict.OK, Verdict.PROBLEM, Verdict.WARNING)]
     assert worst(findings) is Verdict.PROBLEM
     assert worst(findings[:1]) is Verdict.OK
+
+
+class TestJournal:
+    def test_a_home_without_one_and_one_with_one_are_well(self, terminal: Terminal) -> None:
+        _, found, _ = report(terminal)
+        assert found["journal"]["found"].endswith("made by the first run")
+        terminal.types("db", "upgrade")
+        _, found, _ = report(terminal)
+        assert found["journal"]["verdict"] == "ok"
+        assert f"schema version {len(ON_SQLITE)}" in found["journal"]["found"]
+
+    @pytest.mark.parametrize(("version", "says"), [(1, "`volant db upgrade`"), (99, "the newer one")])
+    def test_one_of_another_release_says_what_helps(self, terminal: Terminal, version: int, says: str) -> None:
+        terminal.types("db", "upgrade")
+        with closing(sqlite3.connect(terminal.home / "journal.db")) as db, db:
+            db.execute("DELETE FROM schema_version")
+            db.execute("INSERT INTO schema_version VALUES (?, 'pre_some', 0)", (version,))
+        code, found, _ = report(terminal)
+        assert code == 1
+        assert found["journal"]["verdict"] == "problem"
+        assert f"schema version {version}" in found["journal"]["found"]
+        assert says in found["journal"]["follows"]
+
+    def test_a_database_is_looked_at_without_its_password_being_shown(
+        self, terminal: Terminal, postgres: PostgresServer
+    ) -> None:
+        url = postgres.new_database()
+        code, found, _ = report(terminal, VOLANT_DATABASE=url)
+        assert (code, found["journal"]["verdict"]) == (0, "ok")
+        assert found["journal"]["found"].startswith(f"{url}, Postgres ")
+        away = "postgresql://me:hunter2@127.0.0.1:1/name"
+        code, found, _ = report(terminal, VOLANT_DATABASE=away)
+        assert code == 1
+        assert "Connection refused" in found["journal"]["found"]
+        assert "start the server" in found["journal"]["follows"]
+        assert "hunter2" not in json.dumps(found)

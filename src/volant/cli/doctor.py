@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from volant.api.program import program
-from volant.cli.checkup import isolation, machine, service, software, storage
+from volant.cli.checkup import database, isolation, machine, service, software, storage
 from volant.cli.checkup.findings import Finding, Verdict, worst
 from volant.cli.columns import columns, print_plainly, stdout_console
 from volant.cli.commands import Command
@@ -70,6 +70,7 @@ def examine(environ: dict[str, str]) -> list[Finding]:
         isolation.check_pidfd(),
         isolation.check_cgroups(),
         *storage.check_home(home),
+        *database.check_database(settings),
         service.check_version(),
         read,
         service.check_engine(settings),

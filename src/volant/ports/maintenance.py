@@ -14,6 +14,17 @@ class Upgraded(msgspec.Struct, frozen=True, kw_only=True):
     after: int
 
 
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a glance at the database tells."""
+
+    server: str
+    """What keeps it, with its version."""
+    version: int
+    """Of the schema; 0 where there is no journal yet."""
+    wanted: int
+    """The one that this release writes."""
+
+
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What a look at everything found."""
 
@@ -26,6 +37,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 class Maintenance(Protocol):
     """One database. Engines may be using it meanwhile."""
+
+    async def look(self) -> Looked:
+        """What is there, soon and without changing anything.
+
+        Raises:
+            JournalError: it cannot be reached, or is no journal.
+        """
+        ...
 
     async def upgrade(self) -> Upgraded:
         """Bring the schema to this release's version.

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -13,9 +14,9 @@ from volant.journal.checking import Checker, differences
 from volant.journal.postgres.connecting import Connection, Server
 from volant.journal.postgres.failing import journal_error
 from volant.journal.postgres.journal import PostgresJournal
-from volant.journal.postgres.opening import MIGRATIONS, upgrade
+from volant.journal.postgres.opening import MIGRATIONS, look, upgrade
 from volant.model.errors import JournalError
-from volant.ports.maintenance import Checked, Upgraded
+from volant.ports.maintenance import Checked, Looked, Upgraded
 
 _COLUMNS = """
     SELECT table_name || '.' || column_name,
@@ -23,6 +24,7 @@ _COLUMNS = """
     FROM information_schema.columns WHERE table_schema = %s
 """
 _INDEXES = "SELECT indexname, replace(indexdef, schemaname || '.', '') FROM pg_indexes WHERE schemaname = %s"
+_GLANCE = timedelta(seconds=3)
 _WANTED = "volant_wanted"
 """A schema that is there for the length of a transaction which is rolled back."""
 
@@ -32,6 +34,9 @@ class PostgresMaintenance:
 
     def __init__(self, url: str) -> None:
         self._server = Server(url)
+
+    async def look(self) -> Looked:
+        return await look(Server(self._server.url, patience=_GLANCE))
 
     async def upgrade(self) -> Upgraded:
         before, after = await upgrade(self._server)

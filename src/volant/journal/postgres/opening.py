@@ -15,6 +15,7 @@ from volant.journal.postgres.failing import journal_error
 from volant.journal.rows import Row, microseconds
 from volant.journal.statements import Statements
 from volant.model.errors import JournalError
+from volant.ports.maintenance import Looked
 
 STATEMENTS = Statements(Path(__file__).parent / "statements")
 MIGRATIONS = migrations(Path(__file__).parent / "migrations")
@@ -63,6 +64,24 @@ async def upgrade(server: Server) -> tuple[int, int]:
     finally:
         await connection.close()
     return before, len(MIGRATIONS)
+
+
+async def look(server: Server) -> Looked:
+    """What is there.
+
+    Raises:
+        JournalError: it cannot be reached or entered, or no journal can be kept there.
+    """
+    connection = await server.first_connection()
+    try:
+        await _check_server(connection, server.where, read_only=False)
+        major = connection.info.server_version // 10_000
+        version = await schema_version(connection)
+    except psycopg.Error as error:
+        raise journal_error(error, server.where, "looking at it") from error
+    finally:
+        await connection.close()
+    return Looked(server=f"Postgres {major}", version=version, wanted=len(MIGRATIONS))
 
 
 async def schema_version(connection: Connection) -> int:

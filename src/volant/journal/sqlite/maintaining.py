@@ -13,7 +13,7 @@ from volant.journal.sqlite.failing import journal_error
 from volant.journal.sqlite.journal import SqliteJournal
 from volant.journal.sqlite.opening import MIGRATIONS, connect, prepare, schema_version
 from volant.model.errors import JournalError
-from volant.ports.maintenance import Checked, Upgraded
+from volant.ports.maintenance import Checked, Looked, Upgraded
 
 T = TypeVar("T")
 
@@ -25,6 +25,12 @@ class SqliteMaintenance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    async def look(self) -> Looked:
+        version = 0
+        if self._path.exists():
+            version = await self._in_thread(lambda connection: schema_version(connection, self._path), "looking at it")
+        return Looked(server=f"SQLite {sqlite3.sqlite_version}", version=version, wanted=len(MIGRATIONS))
 
     async def upgrade(self) -> Upgraded:
         def work(connection: sqlite3.Connection) -> Upgraded:
