@@ -13,9 +13,12 @@ import pytest
 
 from tests.cli.conftest import PATIENCE
 from tests.cli.typing_commands import Terminal, terminal
+from volant.cli import completing
 from volant.cli.completing import complete
 from volant.cli.outlining import outline_tasks
 from volant.cli.table import COMMANDS
+from volant.journal.postgres import PostgresJournal
+from volant.journal.postgres.peeking import PostgresPeek
 from volant.journal.sqlite.journal import SqliteJournal
 from volant.journal.sqlite.peeking import peek
 from volant.kit.homes import journal_path
@@ -23,6 +26,7 @@ from volant.model.phases import ActionPhase
 from volant.model.records import Batch
 from volant.settings.catalogue import SETTINGS
 from volant.testing.journal import action_id, sample_action, sample_run
+from volant.testing.postgres_server import PostgresServer
 
 __all__ = ["terminal"]
 
@@ -173,6 +177,37 @@ class TestRuns:
             assert found is not None
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 found._connection.execute("DELETE FROM runs")
+
+
+class TestServer:
+    def test_runs_tasks_and_actions_on_a_server_are_named(
+        self, completes: Completes, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = postgres.new_database()
+
+        async def fill() -> None:
+            opened = await PostgresJournal.open(url)
+            runs = (sample_run("calm-otter", task="e.other", age=5), sample_run("bold-wren", task="flights.main"))
+            await opened.commit(Batch(runs=runs, actions=(sample_action(1, run="bold-wren"),)))
+            await opened.close()
+
+        asyncio.run(fill())
+        monkeypatch.setenv("VOLANT_DATABASE", url)
+        monkeypatch.setattr(completing, "_PATIENCE", PATIENCE)
+        assert set(completes("attach", "")) == {"bold-wren", "calm-otter"}
+        assert completes("get", "run", "calm") == ["calm-otter"]
+        assert completes("get", "runs", "--task", "") == ["e.other", "flights.main"]
+        peek = PostgresPeek(url, seconds=PATIENCE)
+        for prefix in ("", action_id(1)[:5]):
+            assert [glimpse.name for glimpse in peek.actions("bold", prefix, limit=9)] == [action_id(1)]
+        assert peek.actions("none", "", limit=9) == []
+
+    @pytest.mark.parametrize("url", ["postgresql://me@127.0.0.1:1/name", "postgresql://host.invalid/name"])
+    def test_a_server_that_is_away_is_silence(
+        self, completes: Completes, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("VOLANT_DATABASE", url)
+        assert completes("attach", "") == []
 
 
 class TestTasks:

@@ -18,8 +18,8 @@ from volant.cli.completion import VARIABLE
 from volant.cli.outlining import Outline, chosen, outline_tasks
 from volant.cli.table import COMMANDS, Entry, TableGroup, volant
 from volant.cli.task_words import place_of_task
-from volant.journal.sqlite.peeking import Glimpse, Peek
 from volant.model.errors import SettingsError
+from volant.ports.peeking import Glimpse, Peek
 from volant.settings.catalogue import QUEUES, SETTINGS
 from volant.settings.loading import load_settings
 from volant.settings.tree import Mode, Settings

@@ -1,39 +1,28 @@
-"""A glance into the journal for those who cannot wait: names of runs, tasks and actions, for shell completion.
-
-Nothing here starts, writes or migrates anything, and a question that takes too long is given up.
-"""
+"""A glance into a file: a question that takes too long is given up."""
 
 import contextlib
 import sqlite3
 import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from volant.journal.rows import PHASES, ids_between
 from volant.journal.sqlite.opening import STATEMENTS
+from volant.ports.peeking import Glimpse
 
 _STEPS = 1000
 """Of SQLite's machine between two looks at the clock: some microseconds."""
 _LAST = 2**62
 
 
-class Glimpse(NamedTuple):
-    """A run or an action."""
-
-    name: str
-    task: str
-    phase: str
-
-
-class Peek:
-    """Short answers from one journal; made by `peek`."""
+class SqlitePeek:
+    """`Peek` into one file; made by `peek`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def runs(self, prefix: str, *, limit: int) -> list[Glimpse]:
-        """Runs whose names begin so; the newest where all do."""
         if prefix:
             rows = self._ask("peek_runs_by_prefix", {"prefix": prefix, "limit": limit})
         else:
@@ -41,7 +30,6 @@ class Peek:
         return [Glimpse(run, task, PHASES[phase].value) for run, task, phase in rows]
 
     def root_tasks(self, *, limit: int) -> list[str]:
-        """Full names of tasks that runs were made of."""
         found: list[str] = []
         while len(found) < limit:
             rows = self._ask("peek_next_task", {"after": found[-1] if found else ""})
@@ -51,7 +39,6 @@ class Peek:
         return found
 
     def actions(self, run: str, prefix: str, *, limit: int) -> list[Glimpse]:
-        """Actions of a run whose ids begin so; none when the name is that of no run, or of several."""
         runs = [glimpse.name for glimpse in self.runs(run, limit=2)]
         name = run if run in runs else runs[0] if len(runs) == 1 else None
         if name is None:
@@ -71,7 +58,7 @@ class Peek:
 
 
 @contextlib.contextmanager
-def peek(path: Path, *, seconds: float) -> Generator[Peek | None]:
+def peek(path: Path, *, seconds: float) -> Generator[SqlitePeek | None]:
     """A glance into the journal at *path* that ends after so many *seconds*; None when there is no file.
 
     Raises:
@@ -84,4 +71,4 @@ def peek(path: Path, *, seconds: float) -> Generator[Peek | None]:
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=seconds, isolation_level=None)
     with contextlib.closing(connection):
         connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
-        yield Peek(connection)
+        yield SqlitePeek(connection)
