@@ -1,5 +1,8 @@
 """The folder keeps the laws of every blob store, and some of its own."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,33 @@ class TestLocalBlobs(BlobsConformance):
         blob = blobs.put(b"data")
         files = [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
         assert files == [stored(tmp_path / "blobs", blob)]
+
+    @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="only Linux has files without a name")
+    def test_who_is_killed_while_it_writes_leaves_nothing(self, tmp_path: Path) -> None:
+        program = (
+            "import os, sys, pathlib; from volant.blobs.local import LocalBlobs\n"
+            "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+            "LocalBlobs(pathlib.Path(sys.argv[1])).put(b'data')"
+        )
+        done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "blobs")], check=False)
+        assert done.returncode == -9
+        assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+
+    def test_without_files_that_have_no_name_a_draft_is_renamed(
+        self, blobs: LocalBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("volant.blobs.local._write_unnamed", lambda _path, _data: False)
+        blob = blobs.put(b"data")
+        assert blobs.get(blob) == b"data"
+        assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == [
+            stored(tmp_path / "blobs", blob)
+        ]
+
+    def test_a_blob_that_was_cut_off_is_written_again(self, blobs: LocalBlobs, damage: Damage) -> None:
+        blob = blobs.put(b"data")
+        damage(blob, b"da")
+        assert blobs.put(b"data") == blob
+        assert blobs.get(blob) == b"data"
 
     def test_a_write_that_fails_leaves_no_draft(self, blobs: LocalBlobs, tmp_path: Path, monkeypatch) -> None:
         def full(_descriptor: int) -> None:

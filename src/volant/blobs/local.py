@@ -1,15 +1,19 @@
 """A blob store in a folder: one file per content, sharded by the first two digits of its digest."""
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
+from typing import BinaryIO
 
 from volant.kit.digests import blake2b
 from volant.model.errors import BlobCorruptError, BlobError, BlobMissingError
 from volant.model.payloads import Blob
 
 _DIGEST_SIZE = 32
+_CANNOT = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.EXDEV, errno.EPERM)
+"""What a system says that has no files without a name, or cannot give them one."""
 
 
 class LocalBlobs:
@@ -79,23 +83,57 @@ def _write_whole(path: Path, data: bytes, *, root: Path) -> None:
     """Put *data* at *path* so that the name appears only when the bytes are on disk."""
     is_new_shard = not path.parent.is_dir()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _write_unnamed(path, data):
+        _write_draft(path, data)
+    _sync_folder(path.parent)
+    if is_new_shard:
+        _sync_folder(root)
+
+
+def _write_unnamed(path: Path, data: bytes) -> bool:
+    """Write a file that has no name until it is whole, so that who is killed meanwhile leaves nothing. False where the
+    system or the file system cannot."""
+    unnamed = getattr(os, "O_TMPFILE", 0)
+    if not unnamed:
+        return False
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path.parent, os.O_WRONLY | unnamed | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb", buffering=0) as file:
+            _fill(file, data)
+            # With a folder given, Python follows the link in /proc; without one it would not.
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=folder, follow_symlinks=True)
+    except FileExistsError:
+        return path.stat().st_size == len(data)
+    except OSError as error:
+        if error.errno in _CANNOT:
+            return False
+        raise
+    finally:
+        os.close(folder)
+    return True
+
+
+def _write_draft(path: Path, data: bytes) -> None:
     # A shard's names are 62 digits long, so a name with a dot is never taken for a blob.
     draft = path.parent / f".{secrets.token_hex(8)}"
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
-            os.fsync(descriptor)
+        with open(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering=0
+        ) as file:
+            _fill(file, data)
         draft.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
-    if is_new_shard:
-        _sync_folder(root)
+
+
+def _fill(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
