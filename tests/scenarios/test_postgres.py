@@ -152,3 +152,23 @@ def test_a_database_that_cannot_be_used_is_told_to_who_runs(
         said = user.volant("run", "shared.py", "main", "--count", "1", "--log", "x", ok=False).stderr
         assert words in said
         assert "hunter2" not in said
+
+
+def test_of_two_homes_that_want_one_name_at_once_one_has_it_and_both_engines_go_on(
+    server: PostgresServer, new_user: Callable[..., User], tmp_path: Path
+) -> None:
+    shared = {"VOLANT_DATABASE": server.new_database(), "VOLANT_BLOBS": (tmp_path / "blobs").as_uri()}
+    users = [new_user(**shared) for _ in range(2)]
+    log = tmp_path / "log"
+    for user in users:
+        user.write("shared.py", PIPELINE)
+        user.volant("engine", "start")
+    pids = [json.loads(user.volant("engine", "status", "-o", "json").stdout)["pid"] for user in users]
+    for attempt in range(3):
+        clients = [start(user, f"same{attempt}", log, 1) for user in users]
+        said = [client.communicate(timeout=PATIENCE)[1] for client in clients]
+        assert sorted(client.returncode for client in clients) == [0, 1], said
+        refusal = next(text for client, text in zip(clients, said, strict=True) if client.returncode)
+        assert f"a run named 'same{attempt}' exists already" in refusal
+    again = [json.loads(user.volant("engine", "status", "-o", "json").stdout)["pid"] for user in users]
+    assert again == pids
