@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import sys
 import time
+from statistics import median
 
 from tests.crash.storm.database import Database, Postgres, Sqlite
 from tests.crash.storm.rounds import Outcome, Round
@@ -47,9 +48,15 @@ def line(name: str, outcome: Outcome, calm: Outcome) -> str:
     return (
         f"{name}: {outcome.kills.total()} deaths{f' ({kinds})' if kinds else ''}; {found.keys} actions, "
         f"{found.executions} executions, {found.again} again untold; told {found.told}, to parents {found.heard}, "
-        f"TOLD AND EXECUTED AGAIN {sum('executed again' in fault for fault in outcome.faults)}; "
+        f"{_pauses(outcome)}TOLD AND EXECUTED AGAIN {sum('executed again' in fault for fault in outcome.faults)}; "
         f"{same}, {left} left, {len(outcome.faults)} faults, {outcome.seconds:.0f} s"
     )
+
+
+def _pauses(outcome: Outcome) -> str:
+    if not outcome.pauses:
+        return ""
+    return f"going on {median(outcome.pauses):.1f} s after a death, {max(outcome.pauses):.1f} s at most; "
 
 
 def say(text: str) -> None:

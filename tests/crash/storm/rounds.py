@@ -25,6 +25,8 @@ ACTIONS_PER_GROUP = 12 + WIDTH
 _ROOT = Path(__file__).resolve().parents[3]
 _STUCK = 120.0
 """Seconds without a line of the log after which a round is given up: something waits for ever."""
+_LONGEST = 400.0
+"""Seconds after which nobody is killed any more, so that a round ends."""
 _POLL = 0.02
 _COMMAND = 120.0
 """Seconds that a command of the closing part may take."""
@@ -39,6 +41,8 @@ class Outcome(NamedTuple):
     count: Count
     result: str
     seconds: float
+    pauses: tuple[float, ...]
+    """Seconds from each death to the next line of the log."""
     faults: tuple[str, ...]
     """A sentence for everything that is not as it should be."""
 
@@ -59,6 +63,7 @@ class Round:
         self._chance = random.Random(seed)
         self._pace = pace
         self._kills: Counter[str] = Counter()
+        self._pauses: list[float] = []
         self._losses = 0
         """Since the last death of an engine: an action may lose its worker only so often."""
         self._client: subprocess.Popen[bytes] | None = None
@@ -95,17 +100,20 @@ class Round:
         faults += [*found.broken, *self._leftovers(), *self._check_journal()]
         if not faults:
             shutil.rmtree(self.folder)
-        return Outcome(self._kills, found, result, seconds, tuple(faults))
+        return Outcome(self._kills, found, result, seconds, tuple(self._pauses), tuple(faults))
 
     # The run and those who die
 
     def _to_end(self) -> str:
         self._start("run", "--name", RUN, "pipeline.py", "main", *self._arguments())
+        calm_from = time.monotonic() + _LONGEST
         while True:
             until = time.monotonic() + self._chance.uniform(0.4, 1.6) * self._pace
             before = self._size()
             # A death after which nothing happens any more would be hidden by the next one.
-            done = self._wait(lambda: self._pace > 0 and until <= time.monotonic() and self._size() > before)
+            done = self._wait(
+                lambda: until <= time.monotonic() < calm_from and self._pace > 0 and self._size() > before
+            )
             if done is not None:
                 return done
             # There may be nobody of that kind just now.
@@ -121,10 +129,14 @@ class Round:
     def _wait(self, is_time: Callable[[], bool]) -> str | None:
         """The run's result; None when it is time for the next death."""
         size, since = self._size(), time.monotonic()
+        is_back = not self._kills
         while not is_time():
             if (result := self._look()) is not None:
                 return result
             if (now := self._size()) != size:
+                if not is_back:
+                    is_back = True
+                    self._pauses.append(time.monotonic() - since)
                 size, since = now, time.monotonic()
             elif time.monotonic() - since > _STUCK:
                 raise StuckError(f"nothing happened for {_STUCK:g} s; the last client said: {self._said[-500:]}")

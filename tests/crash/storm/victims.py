@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import psutil
 _ENGINE = "volant.wiring.engine"
 _ZYGOTE = "volant.wiring.zygote"
 _DYING = 10.0
+_POLL = 0.002
 
 
 class Victims:
@@ -68,9 +70,17 @@ def kill(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL) -
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
             killed.append(process)
-    if number == signal.SIGKILL:
-        psutil.wait_procs(killed, timeout=_DYING)
+    until = time.monotonic() + _DYING
+    while number == signal.SIGKILL and any(map(_lives, killed)) and time.monotonic() < until:
+        time.sleep(_POLL)
     return len(killed)
+
+
+def _lives(process: psutil.Process) -> bool:
+    # Who was killed and not waited for yet does nothing any more.
+    with contextlib.suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _checked(pids: Iterable[int], *words: str) -> list[psutil.Process]:

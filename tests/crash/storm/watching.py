@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 from volant.client.reporting import Silent
 from volant.model.errors import VolantError
@@ -21,12 +22,13 @@ async def watch(run: RunId, log: str) -> None:
     """Note every outcome of *run* as it is told, until it has ended."""
     client = make_client(load_settings(environ=os.environ, use_project=False), reporters=lambda _mode: Silent())
     seen = 0
+    noted = {line.split()[1] for line in Path(log).read_text().splitlines() if line.startswith("told ")}
     while True:
         try:
             async with client.running_connection() as talk:
                 if talk is not None:
                     async for events in talk.watch(run, after=seen):
-                        note(log, events.changes)
+                        note(log, events.changes, noted)
                         if events.changes:
                             seen = events.changes[-1].seq
                         if events.ended is not None:
@@ -37,12 +39,17 @@ async def watch(run: RunId, log: str) -> None:
         await asyncio.sleep(_PAUSE)
 
 
-def note(log: str, changes: tuple[Change, ...]) -> None:
-    """One line for each outcome, on the disk before anything else happens here."""
-    ended = [each for each in changes if each.kind is ChangeKind.ACTION_ENDED and each.phase in _OUTCOMES]
+def note(log: str, changes: tuple[Change, ...], noted: set[str]) -> None:
+    """One line for each outcome that is not *noted*, on the disk before anything else happens here."""
+    ended = [
+        each.action
+        for each in changes
+        if each.kind is ChangeKind.ACTION_ENDED and each.phase in _OUTCOMES and each.action not in noted
+    ]
+    noted.update(str(action) for action in ended)
     if ended:
         with open(log, "ab", buffering=0) as file:
-            file.write("".join(f"told {each.action}\n" for each in ended).encode())
+            file.write("".join(f"told {action}\n" for action in ended).encode())
             os.fsync(file.fileno())
 
 
