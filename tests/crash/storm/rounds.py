@@ -227,7 +227,8 @@ class Round:
     # The end
 
     def _close(self) -> None:
-        """Let the watcher hear the end, and the engine leave."""
+        """Let the watcher hear the end, and the engine leave; one that died last of all has the next tidy up."""
+        self._command("engine", "start")
         if self._watcher is not None:
             self._watcher.wait(_COMMAND)
         self._command("engine", "stop", "--abort-runs")
