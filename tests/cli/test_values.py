@@ -58,6 +58,27 @@ Metres = NewType("Metres", float)
 
 
 @pytest.mark.parametrize(
+    ("text", "annotation", "said"),
+    [
+        ('{"x": 1, "z": 2}', Point, "Point has no field 'z' - at `$`"),
+        ('[{"x": 1}, {"x": 2, "yy": 3}]', list[Point], "Point has no field 'yy'; did you mean 'y'? - at `$[1]`"),
+        ('{"a": {"x": 1, "X": 2}}', dict[str, Point], "Point has no field 'X'; did you mean 'x'? - at `$.a`"),
+        ('[1, {"x": 1, "z": 2}]', tuple[int, Point | None], "Point has no field 'z' - at `$[1]`"),
+        ('{"a": 1, "b": 2}', Typed, "Typed has no field 'b' - at `$`"),
+        ('{"x": "p", "y": 1}', Annotated[Stored, "note"], "Stored has no field 'y' - at `$`"),
+    ],
+)
+def test_a_key_that_is_no_field_is_refused_wherever_it_stands(text: str, annotation: Any, said: str) -> None:
+    with pytest.raises(BadText) as raised:
+        parse(text, annotation)
+    assert str(raised.value).endswith(f": {said}")
+
+
+def test_models_say_by_themselves_what_they_take() -> None:
+    assert parse('{"points": [], "more": 1}', Model) == Model(points=[])
+
+
+@pytest.mark.parametrize(
     ("text", "annotation", "value"),
     [
         ("7", int, 7),

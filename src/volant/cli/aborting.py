@@ -4,7 +4,7 @@ import click
 
 from volant.api.actions import Action
 from volant.api.runs import Run
-from volant.cli.commands import Command, Group
+from volant.cli.commands import Command, RunsGroup
 from volant.cli.get.options import output_option
 from volant.cli.showing import print_json
 from volant.cli.tables import phase_word
@@ -12,18 +12,7 @@ from volant.cli.tables import phase_word
 _REASON = click.option("--reason", default="aborted by the user", metavar="TEXT", help="What the record will say.")
 
 
-class _Aborting(Group):
-    """What is no command of this group is the name of a run."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            args = ["run", *args]
-        return super().resolve_command(ctx, args)
-
-
-@click.group("abort", cls=_Aborting)
+@click.group("abort", cls=RunsGroup)
 def command() -> None:
     """Abort a run, or one action of it. `volant abort NAME` is short for `volant abort run NAME`."""
 

@@ -69,3 +69,27 @@ class Group(click.Group):
 
     context_class = _Context
     command_class = Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is meant; one that there is not is said in our words."""
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            from volant.kit.nearest import did_you_mean
+
+            if args[0].startswith("-"):
+                raise click.NoSuchOption(args[0], ctx=ctx)
+            ctx.fail(f"there is no command {args[0]!r}{did_you_mean(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+class RunsGroup(Group):
+    """A group with a command `run`, which is meant where a name stands that is none of a command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or take what stands there for the name of a run."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)

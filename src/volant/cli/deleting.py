@@ -7,7 +7,7 @@ import click
 
 from volant.api.program import program
 from volant.api.runs import Run
-from volant.cli.commands import Command, Group
+from volant.cli.commands import Command, RunsGroup
 from volant.cli.failing import EXIT_FAILED
 from volant.cli.get.options import output_option
 from volant.cli.showing import print_json
@@ -16,9 +16,9 @@ from volant.model.control_protocol import DeleteRun, Done
 from volant.model.ids import RunId
 
 
-@click.group("delete", cls=Group)
+@click.group("delete", cls=RunsGroup)
 def command() -> None:
-    """Forget things."""
+    """Forget runs. `volant delete NAME` is short for `volant delete run NAME`."""
 
 
 @command.command("run", cls=Command)

@@ -18,6 +18,7 @@ from volant.cli.failing import WrongCommandLine
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import CallError, VolantError
 from volant.values.failing.formatting import kept
+from volant.values.failing.text import message_of
 
 _OWN = os.path.join(PACKAGE_ROOT, "volant")
 
@@ -85,8 +86,11 @@ def _loader_of(file: str) -> Callable[[], ModuleType]:
     Raises:
         WrongCommandLine: it is neither a file nor a module.
     """
+    if not file:
+        raise WrongCommandLine("FILE is empty, expected a Python file or a module")
     path = Path(file)
     if path.is_file():
+        _refuse_other_files(path)
         return lambda: load_file_as_module(path)
     if path.is_dir():
         raise WrongCommandLine(f"{file} is a folder, expected a Python file{_python_files_in(path)}")
@@ -98,7 +102,31 @@ def _loader_of(file: str) -> Callable[[], ModuleType]:
         top = file.partition(".")[0]
         if importlib.util.find_spec(top) is not None:
             return lambda: importlib.import_module(file)
-    raise WrongCommandLine(f"{file} does not exist, expected a Python file or a module{_similar_file(path)}")
+    raise WrongCommandLine(
+        f"{file} does not exist, expected a Python file or a module{_similar_file(path)}", hint=_task_inside(file)
+    )
+
+
+def _refuse_other_files(path: Path) -> None:
+    if path.suffix == ".py":
+        return
+    hint = (
+        "in a cell of it, volant.run(task) runs one"
+        if path.suffix == ".ipynb"
+        else "name the file that holds the tasks"
+    )
+    what = f"ends in {path.suffix}" if path.suffix else "has no ending"
+    raise WrongCommandLine(f"{path} is no Python file: its name {what}, expected .py", hint=hint)
+
+
+def _task_inside(file: str) -> str | None:
+    """How to name the task that other programs would find in `file.py:task` and `file.task`."""
+    for mark in ("::", ":", "."):
+        before, found, task = file.rpartition(mark)
+        candidate = before if before.endswith(".py") else f"{before}.py"
+        if found and task.isidentifier() and task != "py" and Path(candidate).is_file():
+            return f"volant run {candidate} {task}"
+    return None
 
 
 def _execute(file: str, load: Callable[[], ModuleType]) -> ModuleType:
@@ -109,15 +137,22 @@ def _execute(file: str, load: Callable[[], ModuleType]) -> ModuleType:
         raise FileFailed(f"{file} cannot be imported: {error}", lines=lines, hint=error.hint) from error
     except ModuleNotFoundError as error:
         if error.name is not None and (file == error.name or file.startswith(f"{error.name}.")):
-            raise WrongCommandLine(f"there is no module {error.name!r}") from None
+            raise WrongCommandLine(f"there is no module {error.name!r}", hint=_task_inside(file)) from None
         raise _failed(file, error) from error
     except (Exception, SystemExit) as error:
         raise _failed(file, error) from error
 
 
 def _failed(file: str, error: BaseException) -> FileFailed:
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return FileFailed(f"{file} cannot be imported: {what}", lines=user_traceback(error))
+    message = message_of(error)
+    what = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    hint: str | None = None
+    if isinstance(error, SystemExit):
+        what = f"it exits while it is imported ({what})"
+        hint = "what a script does when it is run stands behind: if __name__ == '__main__':"
+    elif isinstance(error, ImportError) and "relative import with no known parent" in message:
+        hint = "a file that is in no package imports its neighbours by their names: from neighbour import name"
+    return FileFailed(f"{file} cannot be imported: {what}", lines=user_traceback(error), hint=hint)
 
 
 def user_traceback(error: BaseException) -> str:

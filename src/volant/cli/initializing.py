@@ -109,7 +109,8 @@ def _refuse_occupied(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise CallError(f"{folder} is a file, expected a folder that is new or empty")
+        hint = "volant init NEW_FOLDER makes a folder of its own"
+        raise CallError(f"{folder} is a file, expected a folder that is new or empty", hint=hint)
     try:
         names = sorted(entry.name for entry in folder.iterdir() if entry.name not in _HARMLESS)
     except OSError as error:

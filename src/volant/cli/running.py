@@ -74,7 +74,8 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
     try:
         tasks = load_tasks(file)
     except FileFailed as error:
-        say(error.lines)
+        if error.lines:
+            say(error.lines)
         say_error(str(error), error.hint)
         return EXIT_FAILED
     name, rest = _split_name(context, tasks, file, rest)

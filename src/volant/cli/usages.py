@@ -57,6 +57,8 @@ def usage_hint(error: click.UsageError) -> str | None:
         return "put --help after the command to see what it takes"
     if not context.help_option_names:
         return None
+    if isinstance(error, click.NoSuchOption) and isinstance(context.command, click.Group):
+        return f"options of a command come after it; {context.command_path} --help shows what there is"
     return f"{context.command_path} {context.help_option_names[-1]} shows what there is"
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from volant.cli.json_keys import unknown_key
 from volant.cli.moments import Unreadable, parse_date, parse_duration, parse_instant, parse_time
 from volant.kit.nearest import nearest
 from volant.settings.parsing import Unparsable, parse_bool
@@ -204,6 +205,13 @@ def _read(text: str) -> str:
 def _parse_json(written: str, annotation: Any) -> Any:
     text = _read(written)
     where = _shown(text) if text is written else f"what is in {written!r}"
+    found = _decode_json(text, annotation, where)
+    if wrong := unknown_key(text, annotation):
+        raise BadText(f"{where} is not JSON for {describe(annotation)}: {wrong}")
+    return found
+
+
+def _decode_json(text: str, annotation: Any, where: str) -> Any:
     # Where nobody imported pydantic there is no model of its in the annotation, and half the start-up time is saved.
     if "pydantic" in sys.modules:
         from volant.cli.models import Unknown, parse_model
@@ -213,13 +221,20 @@ def _parse_json(written: str, annotation: Any) -> Any:
         except Unknown:
             pass  # a TypedDict of the standard library, for one
         except ValueError as error:
-            raise BadText(f"{where} is not JSON for {describe(annotation)}: {error}") from None
+            raise BadText(f"{where} is not JSON for {describe(annotation)}: {error}{_quotes(text)}") from None
     try:
         return msgspec.json.decode(text.encode(), type=annotation, dec_hook=_parse_inside)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise BadText(f"{where} is not JSON for {describe(annotation)}: {error}") from None
+        raise BadText(f"{where} is not JSON for {describe(annotation)}: {error}{_quotes(text)}") from None
     except (TypeError, NameError) as error:
         raise BadText(f"a {describe(annotation)} cannot be written on the command line: {error}") from None
+
+
+def _quotes(text: str) -> str:
+    """What is known of people who write Python's quotes, or whose shell has taken theirs away."""
+    if "'" in text and '"' not in text:
+        return "; JSON has double quotes, which a shell leaves alone within single ones: '{\"x\": 1}'"
+    return ""
 
 
 def _parse_inside(kind: type[Any], value: Any) -> Any:
