@@ -42,7 +42,7 @@ def _inside(value: Any, kind: Any, place: str) -> Iterable[tuple[Any, Any, str]]
         if origin in _DICTS and len(args) == 2:
             yield from ((each, args[1], f"{place}.{key}") for key, each in cast("dict[str, Any]", value).items())
     elif isinstance(value, list):
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         if (origin in _LISTS and len(args) == 1) or (origin is tuple and len(args) == 2 and args[1] is Ellipsis):
             yield from ((each, args[0], f"{place}[{number}]") for number, each in enumerate(items))
         elif origin is tuple:
