@@ -77,6 +77,19 @@ def test_a_failed_test_shows_the_actions_of_its_failed_run_and_the_user_s_traceb
     assert "volant/" not in shown
 
 
+def test_a_wrong_argument_is_shown_where_the_test_gives_it(pytester: pytest.Pytester) -> None:
+    done = session(
+        pytester,
+        """
+        def test_it(run_task):
+            run_task(main, b="none")
+        """,
+    )
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["E * parameter 'b': found str 'none', wanted int*", "test_*.py:*: ArgumentError"])
+    done.stdout.no_fnmatch_line("*/volant/*.py:*")
+
+
 def test_a_misspelt_marker_is_an_error_of_that_test(pytester: pytest.Pytester) -> None:
     done = session(
         pytester,
