@@ -1,5 +1,6 @@
 """What went wrong, in words: `error:` and `hint:` on lines of their own, and the exit code."""
 
+import os
 import sys
 import traceback
 from typing import TextIO
@@ -29,9 +30,22 @@ def say(text: str, *, end: str = "\n") -> None:
 
 def say_error(message: str, hint: str | None = None) -> None:
     """One error on standard error."""
-    say(f"{click.style('error:', fg='red', bold=True)} {message}")
+    head = "error:"
+    first, *more = _lines(f" {message}", head=len(head))
+    say("\n".join([f"{click.style(head, fg='red', bold=True)}{first}", *more]))
     if hint:
         say_hint(hint)
+
+
+def _lines(text: str, *, head: int) -> list[str]:
+    """Broken between words where a terminal would break it anywhere."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return [text]
+    from volant.client.cells import folded
+
+    return folded(text, width - 1, head=head)
 
 
 def say_hint(hint: str) -> None:
