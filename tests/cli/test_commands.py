@@ -94,14 +94,17 @@ class TestRun:
         said = next(line for line in lines if line.startswith("error: run "))
         # Where it began, not where it came out.
         assert said.endswith("failed in task hello.inner: KeyError: 'missing'")
-        action, log, hint = lines[lines.index(said) + 1 :]
+        action, log, *hints = lines[lines.index(said) + 1 :]
         name = json.loads(person.types("get", "runs", "--limit", "1", "-o", "json").stdout)[0]["run"]
         assert action.startswith("  action ")
         assert f"logs/{name}/" in log
         assert (
             Path(log.removeprefix("  log ").strip().replace("~", str(Path.home()))).read_text() == "before it fails\n"
         )
-        assert hint == f"hint: volant get run {name} shows what was done, volant logs {name} what was written"
+        assert hints == [
+            f"hint: volant get run {name} shows what was done",
+            f"hint: volant logs {name} shows what was written",
+        ]
 
     def test_a_failure_as_json_has_the_error(self, person: Person) -> None:
         done = person.types("run", "hello.py", "fails", "-o", "json")
@@ -127,7 +130,7 @@ class TestRun:
             (["empty.py"], 2, "error: empty.py has no tasks"),
             (["."], 2, "error: . is a folder, expected a Python file, such as "),
             (["broken.py"], 1, "error: broken.py cannot be imported: LookupError: at import"),
-            (["exits.py"], 1, "error: exits.py cannot be imported: SystemExit: 3"),
+            (["exits.py"], 1, "error: exits.py cannot be imported: it exits while it is imported (SystemExit: 3)"),
             (["hello.py", "main", "--n", "x"], 2, "'x' is not a valid integer"),
             (["hello.py", "main", "--m", "1"], 2, "there is no option '--m'"),
             (["hello.py", "main", "7"], 2, "nothing takes '7' hint: parameters are options: --n INTEGER"),

@@ -1,6 +1,7 @@
 """The result of a run whose task's module is not at hand: read for what it is made of, without importing anything."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from volant.api.runs import Run
 from volant.cli.failing import say, say_error
@@ -27,8 +28,18 @@ def show_structure(run: Run[Any], form: Form, why: Exception) -> None:
         return
     if value is not None:
         print_out(value if isinstance(value, str) else as_text(value, full=True))
-    if not isinstance(value, (str, int, float, bool, type(None))):
-        say(f"(read without its task's module: {why})")
+    if not _is_plain(value):
+        reason = type(why.__cause__ or why).__name__
+        say(f"(read without its task's module, which cannot be imported here: {reason})")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it looks as it would with the module at hand."""
+    if isinstance(value, dict):
+        return all(_is_plain(each) for pair in cast("dict[Any, Any]", value).items() for each in pair)
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(each) for each in cast("Iterable[Any]", value))
+    return value is None or isinstance(value, (str, int, float, bool, bytes))
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

@@ -70,7 +70,8 @@ def show_failure(handle: RunHandle[Any]) -> int:
     hint = getattr(handle.error, "hint", None)
     if isinstance(hint, str) and hint:
         say_hint(hint)
-    say_hint(f"volant get run {run.run} shows what was done, volant logs {run.run} what was written")
+    say_hint(f"volant get run {run.run} shows what was done")
+    say_hint(f"volant logs {run.run} shows what was written")
     was_interrupted = run.mode == Mode.INLINE and failure.code == KeyboardInterrupt.__name__
     return EXIT_INTERRUPTED if was_interrupted else EXIT_FAILED
 

@@ -13,7 +13,7 @@ from volant.cli.get.failures import why_field
 from volant.cli.get.options import output_option
 from volant.cli.settings_of_tasks import settings_as_json, settings_in_words
 from volant.cli.shapes import action_as_json, attempt_as_json, error_as_json
-from volant.cli.showing import action_duration, duration_of, first_line, local_time, print_json
+from volant.cli.showing import action_duration, duration_of, first_line, local_time, print_json, short_path
 from volant.cli.tables import Cell, phase_cell, print_fields, print_table, time_cell
 from volant.client.driving import drive
 from volant.client.lines import format_seconds
@@ -123,7 +123,9 @@ def _print_logs(details: ActionDetails, home: Path) -> None:
     for attempt in details.attempts:
         path = _log(home, attempt)
         if path is not None:
-            rows.append((f"log of {attempt.attempt + 1}", f"{path} ({_size(Path(path))})"))
+            size = _size(Path(path))
+            place = f"{size} in {short_path(Path(path))}" if size[0].isdigit() else size
+            rows.append((f"log of {attempt.attempt + 1}", place))
     if rows:
         click.echo()
         print_fields(rows)
