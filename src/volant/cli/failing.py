@@ -78,6 +78,9 @@ def report_error(error: Exception) -> int:
         hint = "what was to be done is done, only its output is lost"
         say_error(f"the output cannot be written: {error.strerror}", hint)
         return EXIT_FAILED
+    if isinstance(error, ImportError) and (hides := _hidden_by(error)):
+        say_error(f"Volant itself cannot be imported: {error}", f"{hides} hides a module of Python's: rename it")
+        return EXIT_FAILED
     traceback.print_exception(error)
     say_error(f"{type(error).__name__}: {error}", "this is a mistake in Volant itself")
     return EXIT_FAILED
@@ -92,3 +95,12 @@ def _can_be_written(stream: TextIO | None) -> bool:
     except OSError:
         return False
     return True
+
+
+def _hidden_by(error: ImportError) -> str | None:
+    """A file that is imported in the place of a module of Python's."""
+    found = error.path
+    if not found or found.startswith(os.path.dirname(os.__file__)):
+        return None
+    name = os.path.basename(found).partition(".")[0]
+    return found if name in sys.stdlib_module_names else None

@@ -96,7 +96,11 @@ def _loader_of(file: str) -> Callable[[], ModuleType]:
         raise WrongCommandLine(f"{file} is a folder, expected a Python file{_python_files_in(path)}")
     if path.suffix != ".py" and all(part.isidentifier() for part in file.split(".")):
         # As `python -m` does: where the command is given is where modules are looked for first.
-        here = os.getcwd()
+        try:
+            here = os.getcwd()
+        except OSError as error:
+            msg = f"the current folder cannot be used: {error.strerror}"
+            raise WrongCommandLine(msg, hint="cd into one that is there") from error
         if here not in sys.path:
             sys.path.insert(0, here)
         top = file.partition(".")[0]

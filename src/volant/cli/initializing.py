@@ -34,7 +34,8 @@ def command(folder: str, name: str | None) -> None:
     try:
         path = Path(os.path.abspath(os.path.expanduser(folder)))
     except OSError as error:
-        raise CallError(f"the current folder cannot be used: {error.strerror}") from error
+        msg = f"the current folder cannot be used: {error.strerror}"
+        raise CallError(msg, hint="cd into one that is there") from error
     project = distribution_name(path.name if name is None else name)
     if project is None:
         what = f"the folder's name {path.name!r}" if name is None else f"--name {name!r}"

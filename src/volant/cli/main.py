@@ -13,6 +13,7 @@ NEED_AN_ENGINE = frozenset({"run", "attach", "resume", "abort", "get", "rerun", 
 
 def main() -> None:
     """Parse `sys.argv`, do it, and exit."""
+    _open_what_is_closed()
     arguments = sys.argv[1:]
     instruction = os.environ.get("_VOLANT_COMPLETE")
     if instruction is not None:
@@ -22,6 +23,17 @@ def main() -> None:
     code = _do(arguments)
     _leave_what_nobody_reads()
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let commands write where nobody reads (`>&-`), instead of to whatever is opened next."""
+    # Opened until the program ends, in the order of their numbers, the lowest of which is taken.
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _do(arguments: list[str]) -> int:

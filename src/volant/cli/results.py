@@ -75,7 +75,7 @@ def print_text(value: object) -> None:
         print_out(value)
         return
     width = shutil.get_terminal_size((_WIDTH, 24)).columns if wants_colour(sys.stdout) else _WIDTH
-    print_out(pprint.pformat(value, width=max(width, 20), sort_dicts=False))
+    print_out(pprint.pformat(value, width=max(width, 20), sort_dicts=False, compact=True))
 
 
 def as_table(value: object) -> str:

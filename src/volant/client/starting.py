@@ -5,6 +5,7 @@ import of the user's file go on side by side. Several clients may start engines 
 and an engine that lost exits with 0 and says nothing.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -78,6 +79,7 @@ class EngineStart:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o600),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited_files()),
                 ],
                 setsid=True,
                 setsigmask=[],
@@ -181,3 +183,18 @@ def reach_engine(home: Path) -> socket.socket | None:
         raise EngineError(msg)
     connection.setblocking(False)
     return connection
+
+
+def _inherited_files() -> list[int]:
+    """What this process got from whoever started it, such as a pipe of a shell's, which an engine would keep open."""
+    try:
+        numbers = [int(name) for name in os.listdir("/dev/fd")]
+    except (OSError, ValueError):
+        return []
+    found: list[int] = []
+    for number in numbers:
+        # The listing's own file is closed by now.
+        with contextlib.suppress(OSError):
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
+    return found
