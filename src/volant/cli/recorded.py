@@ -1,6 +1,6 @@
 """The result of a run whose task's module is not at hand: read for what it is made of, without importing anything."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from volant.api.runs import Run
@@ -36,9 +36,9 @@ def show_structure(run: Run[Any], form: Form, why: Exception) -> None:
 def _is_plain(value: Any) -> bool:
     """Whether it looks as it would with the module at hand."""
     if isinstance(value, dict):
-        return all(_is_plain(each) for pair in cast("dict[Any, Any]", value).items() for each in pair)
+        return all(_is_plain(each) for pair in cast("Mapping[Any, Any]", value).items() for each in pair)
     if isinstance(value, (list, tuple)):
-        return all(_is_plain(each) for each in cast("Iterable[Any]", value))
+        return all(_is_plain(each) for each in cast("Sequence[Any]", value))
     return value is None or isinstance(value, (str, int, float, bool, bytes))
 
 
