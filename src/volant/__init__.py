@@ -6,6 +6,7 @@ Every name is imported when it is first used, so that `import volant` costs next
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from volant import durable as durable
     from volant import errors as errors
     from volant import remote as remote
     from volant.api.initializing import init as init
@@ -110,7 +111,7 @@ _HOMES = {
 }
 """The module that owns each public name."""
 
-_DOORS = frozenset({"errors", "remote"})
+_DOORS = frozenset({"durable", "errors", "remote"})
 """Modules that are there after a bare `import volant`."""
 
 __all__ = [

@@ -1,5 +1,6 @@
 """A run whose engine is gone goes on from its rows."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,9 @@ from volant.model.specs import ActionSpec, BackoffSpec, RetrySpec
 RETRIED = spec(retries=RetrySpec(count=2, backoff=BackoffSpec(base=timedelta(hours=1))))
 
 
-def restore(driver: Driver, of: ActionSpec | None = None) -> list[Command]:
+def restore(
+    driver: Driver, of: ActionSpec | None = None, *, specs: Mapping[SpecDigest, ActionSpec] | None = None
+) -> list[Command]:
     """Another engine takes over what *driver* has committed."""
     assert driver.run is not None
     unfinished = tuple(record for record in driver.actions.values() if not record.phase.is_final)
@@ -27,7 +30,7 @@ def restore(driver: Driver, of: ActionSpec | None = None) -> list[Command]:
         unfinished=unfinished,
         ended_parents=tuple(r for r in driver.actions.values() if r.action in parents and r.phase.is_final),
         attempts={action: record for (action, _), record in sorted(driver.attempts.items())},
-        specs={SpecDigest("s"): of or spec()},
+        specs=specs or {SpecDigest("s"): of or spec()},
         seq=len(driver.changes),
     )
     driver.machine = RunMachine(driver.run, host="here")

@@ -79,7 +79,7 @@ def test_a_step_of_an_earlier_attempt_is_replayed_and_an_unknown_one_is_executed
     root = driver.start()
     end(driver, root, "a", 1)
     following = again(driver, root)
-    assert replies(ask(driver, following, "b", 1)) == [Acknowledged(call=CallId(1))]
+    assert replies(ask(driver, following, "b", 1)) == [Acknowledged(call=CallId(1), at=T0)]
     assert ask(driver, following, "a", 2) == [TellRecorded(following, ((ActionId("a"), CallId(2)),))]
     answer = driver.machine.answer(following, CallId(2), driver.actions[ActionId("a")])
     assert answer is not None
@@ -105,7 +105,7 @@ def test_after_a_loss_a_failed_step_is_replayed_and_after_a_failure_executed_aga
     driver.machine.answer(following, CallId(1), driver.actions[ActionId("a")])
     driver.finish(following, failed(), leave=False)
     last = again(driver, following, Exit(code=0))
-    assert replies(ask(driver, last, "a", 1)) == [Acknowledged(call=CallId(1))]
+    assert replies(ask(driver, last, "a", 1)) == [Acknowledged(call=CallId(1), at=T0)]
     end(driver, last, "a", 2)
     row = driver.actions[ActionId("a")]
     assert (row.phase, row.attempts, row.user_failures) == (ActionPhase.SUCCEEDED, 2, 1)

@@ -147,3 +147,21 @@ async def meanwhile() -> None:
 async def interrupted() -> None:
     """Awaits whatever a test put there."""
     await meanwhile()
+
+
+@env.task
+async def reminds(days: int) -> float:
+    """Sleep for days, durably, and say how many have passed."""
+    began = await volant.durable.now.aio()
+    for _ in range(days):
+        await volant.durable.sleep.aio(86_400)
+    return (await volant.durable.now.aio() - began).total_seconds()
+
+
+@env.task
+def reminds_blocking(days: int) -> float:
+    """The same in sync code."""
+    began = volant.durable.time()
+    for _ in range(days):
+        volant.durable.sleep(86_400)
+    return volant.durable.time() - began

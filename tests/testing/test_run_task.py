@@ -192,3 +192,15 @@ def test_what_the_code_under_test_submits_goes_to_the_session_s_home(
     assert run.result() == os.getpid()
     assert run.url.startswith(volant_home.as_uri())
     assert os.environ["VOLANT_HOME"] == str(volant_home)
+
+
+@pytest.mark.parametrize("mode", ["inline", "local"])
+@pytest.mark.parametrize("task", [tasks.reminds, tasks.reminds_blocking])
+def test_durable_sleeps_of_days_take_no_time(run_task: RunTask, task: "volant.Task[[int], float]", mode: str) -> None:
+    run = run_task.with_runcontext(mode=mode)(task, 30)
+    assert run.phase == "SUCCEEDED"
+    assert run.result() == 30 * 86_400
+    sleeps = run.actions_of("sleep")
+    assert [sleep.inputs for sleep in sleeps] == [{"seconds": 86_400.0}] * 30
+    assert sleeps[0].result is None
+    assert (run.actions[-1].result, run.actions[-1].outputs.o0) == (run.actions[-1].result,) * 2

@@ -76,6 +76,11 @@ class Step(Protocol):
         """As `recorded`, for async code."""
         ...
 
+    @property
+    def asked_at(self) -> datetime:
+        """The time by the engine's clock, for a function that needs it, once `recorded` was None."""
+        ...
+
     def begin(self) -> None:
         """It is being executed."""
         ...
@@ -127,6 +132,14 @@ class Session(Protocol):
         self, function: "TracedFunction", args: tuple[Any, ...], kwargs: dict[str, Any], *, group: str | None
     ) -> Step:
         """A call of a traced function begins."""
+        ...
+
+    def sleep(self, seconds: float, *, group: str | None) -> Coroutine[Any, Any, None]:
+        """For async code: return when a timer that the engine keeps has ended."""
+        ...
+
+    def sleep_blocking(self, seconds: float, *, group: str | None) -> None:
+        """For sync code: block this thread until then."""
         ...
 
 

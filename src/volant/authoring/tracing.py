@@ -4,6 +4,7 @@ What is recorded is how it ended: what it returned, all that it gave as a genera
 that is executed again it is not called then: it gives, or raises, what is recorded.
 """
 
+import contextlib
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -21,13 +22,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 class TracedFunction:
     """What is known of a traced function."""
 
-    __slots__ = ("_signature", "_specs", "function", "is_async", "is_generator", "name", "short_name")
+    __slots__ = (
+        "_place",
+        "_signature",
+        "_specs",
+        "function",
+        "is_async",
+        "is_generator",
+        "name",
+        "needs_time",
+        "short_name",
+    )
 
-    def __init__(self, function: Callable[..., Any], *, name: str | None = None) -> None:
-        """*name* is what its calls are recorded under, by default its module and its qualified name."""
+    def __init__(self, function: Callable[..., Any], *, name: str | None = None, needs_time: bool = False) -> None:
+        """*name* is what its calls are recorded under, by default its module and its qualified name; what *needs_time*
+        is called with the time by the engine's clock."""
+        self.needs_time = needs_time
         self.function = function
-        self.name = name or f"{function.__module__}.{function.__qualname__}"
-        self.short_name = function.__name__ if name is None else name.rpartition(".")[2]
+        module, qualname = getattr(function, "__module__", None) or "", function.__qualname__
+        if name is not None:
+            module, _, qualname = name.rpartition(".")
+        self._place = f"{module}:{qualname}"
+        self.name = f"{module}.{qualname}"
+        self.short_name = qualname.rpartition(".")[2]
         self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
         self.is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
         self._signature: inspect.Signature | None = None
@@ -39,21 +56,28 @@ class TracedFunction:
         Raises:
             TypeError: they do not bind.
         """
-        if not args and not kwargs and self._signature is None and not _takes_something(self.function):
+        if self.needs_time:
             return {}
-        if self._signature is None:
-            self._signature = inspect.signature(self.function)
-        bound = self._signature.bind(*args, **kwargs)
+        signature = self._signature if self._parameters() else None
+        if signature is None:
+            return {**{str(place): value for place, value in enumerate(args)}, **kwargs}
+        bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return bound.arguments
+
+    def _parameters(self) -> bool:
+        """Find out what the function takes, and whether it takes something; what C code takes is not always known."""
+        if self._signature is None:
+            with contextlib.suppress(ValueError):
+                self._signature = inspect.signature(self.function)
+        return self._signature is not None and bool(self._signature.parameters)
 
     def spec(self, environment: str) -> ActionSpec:
         """The settings of its calls in tasks of an environment; the same object each time."""
         spec = self._specs.get(environment)
         if spec is None:
-            loader = Loader(
-                kind=LoaderKind.MODULE, module=self.function.__module__, qualname=self.function.__qualname__
-            )
+            module, _, qualname = self._place.rpartition(":")
+            loader = Loader(kind=LoaderKind.MODULE, module=module, qualname=qualname)
             spec = self._specs[environment] = ActionSpec(
                 task=self.name,
                 short_name=self.short_name,
@@ -105,7 +129,7 @@ def call_blocking(traced: TracedFunction, session: Session, args: tuple[Any, ...
         step.begin()
         before = enter_step(session, step)
         try:
-            result = _called(traced, args, kwargs)
+            result = _called(traced, _with_time(traced, step, args), kwargs)
         finally:
             current.set(before)
             step.leave()
@@ -121,7 +145,11 @@ async def call(traced: TracedFunction, session: Session, args: tuple[Any, ...], 
         step.begin()
         before = enter_step(session, step)
         try:
-            result = await _awaited(traced, args, kwargs) if traced.is_async else _called(traced, args, kwargs)
+            result = (
+                await _awaited(traced, args, kwargs)
+                if traced.is_async
+                else _called(traced, _with_time(traced, step, args), kwargs)
+            )
         finally:
             current.set(before)
             step.leave()
@@ -260,6 +288,10 @@ async def _given_one_by_one_aio(
     _given(await step.end_aio(StepResult(error=error, items=items)))
 
 
+def _with_time(traced: TracedFunction, step: Step, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*args, step.asked_at) if traced.needs_time else args
+
+
 def _called(traced: TracedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> StepResult:
     try:
         return StepResult(value=traced.function(*args, **kwargs))
@@ -278,14 +310,6 @@ def _given(found: StepResult) -> Any:
     if found.error is not None:
         raise found.error
     return found.value
-
-
-def _takes_something(function: Callable[..., Any]) -> bool:
-    code = getattr(function, "__code__", None)
-    return code is None or bool(code.co_argcount or code.co_kwonlyargcount or code.co_flags & _VARIABLE)
-
-
-_VARIABLE = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 def _check(function: object) -> None:

@@ -14,6 +14,9 @@ from volant.model.errors import RuntimeSystemError
 from volant.model.ids import RunId
 from volant.model.phases import ActionPhase
 from volant.model.records import ChangeKind
+from volant.model.specs import ActionKind
+from volant.values.arguments import decode_arguments
+from volant.values.codec import decode
 from volant.values.failures import decode_exception
 
 
@@ -120,6 +123,8 @@ class ActionHandle:
             NotSupportedError: the task cannot be imported here.
         """
         details = await self._details()
+        if details.action.kind is not ActionKind.TASK:
+            return decode_arguments(fetch(details.action.inputs, self._client.blobs), where=self.name)
         return inputs_of(details, self._task(details), self._client.blobs)
 
     @both
@@ -138,6 +143,8 @@ class ActionHandle:
         if action.outputs is None:
             msg = f"action {self.name[:12]} of run {self._run!r} has no outputs: it is {action.phase}"
             raise RuntimeSystemError(msg)
+        if action.kind is not ActionKind.TASK:
+            return Outputs((decode(fetch(action.outputs, self._client.blobs), Any, where=self.name),))
         task = self._task(details)
         return outputs_of(task.interface.decode_output(fetch(action.outputs, self._client.blobs)), task)
 

@@ -148,6 +148,7 @@ class Tally:
         parent = self._live.get(change.parent) if change.parent is not None else None
         row = self._row(parent.row if parent is not None else self.top, change.name, change.group)
         live = self._live[change.action] = _Live(row)
+        live.phase = change.phase
         row.total += 1
         self.total += 1
         self._count(live, 1)

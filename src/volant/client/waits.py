@@ -14,6 +14,8 @@ def describe_wait(wait: Wait, *, now: datetime | None = None) -> str:
             return _place(wait)
         case WaitKind.BACKOFF:
             return f"backs off until {_clock(wait.until, now)}" if wait.until is not None else "backs off"
+        case WaitKind.TIMER:
+            return f"sleeps until {_clock(wait.until, now)}" if wait.until is not None else "sleeps"
         case WaitKind.PROCESS:
             return "waits for its process"
         case WaitKind.CHILDREN:

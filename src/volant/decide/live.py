@@ -23,6 +23,8 @@ class Stage(Enum):
 
     BACKING_OFF = auto()
     """It waits for the time of its next attempt."""
+    SLEEPING = auto()
+    """It is a timer."""
     QUEUED = auto()
     """It waits for a place."""
     STARTING = auto()
@@ -178,6 +180,7 @@ class LiveAction:
         "children",
         "created_at",
         "depth",
+        "due_at",
         "earlier",
         "ended_at",
         "failure",
@@ -250,6 +253,8 @@ class LiveAction:
         """The run that executed it, where its outcome was taken over."""
         self.not_before: datetime | None = None
         """When the next attempt may start, after a failure."""
+        self.due_at: datetime | None = None
+        """When a timer ends."""
 
     def resume(self, earlier: Earlier) -> None:
         """It was executed before: attempts and failures go on from there."""
@@ -291,6 +296,7 @@ class LiveAction:
             failure=self.failure,
             reused_from=self.reused_from,
             kind=self.spec.kind,
+            due_at=self.due_at,
         )
 
 

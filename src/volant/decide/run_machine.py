@@ -30,12 +30,12 @@ from volant.decide.live import AbortCause, Earlier, LiveAction, LiveAttempt, Sta
 from volant.decide.replay import Replay
 from volant.decide.restoring import Past, revive
 from volant.decide.retrying import RunAgain, after_failure
-from volant.decide.stepping import step_of, taken_step
+from volant.decide.stepping import due_after, step_of, taken_step
 from volant.decide.unwritten import Drained, Unwritten
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
-from volant.model.payloads import Payload
+from volant.model.payloads import Inline, Payload
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, ChangeKind, RunRecord
 from volant.model.specs import ActionSpec
@@ -232,7 +232,7 @@ class RunMachine:
                 commands += self._settle(live, Aborted(reason=live.abort_reason or "aborted"), now)
             case Stage.ENDED:
                 commands += self._check_end(now)
-            case Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.QUEUED:
+            case Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.SLEEPING | Stage.QUEUED:
                 msg = f"action {live.id} is {live.stage.name} without a process"
                 raise AssertionError(msg)
             case _:
@@ -240,8 +240,10 @@ class RunMachine:
         return commands
 
     def backoff_elapsed(self, action: ActionId, now: datetime) -> list[Command]:
-        """The time of the next attempt has come."""
+        """The time of the next attempt has come, or that of a timer."""
         live = self.actions.get(action)
+        if live is not None and live.stage is Stage.SLEEPING:
+            return self._settle(live, Succeeded(outputs=Inline(data=live.spec.result)), now)
         if live is None or live.stage is not Stage.BACKING_OFF:
             return []
         if live.not_before is not None and live.not_before > now:
@@ -306,6 +308,8 @@ class RunMachine:
             group=call.group,
             created_at=now,
         )
+        if call.delay is not None:
+            live.due_at = due_after(call.delay, now)
         live.parent_failures = parent.user_failures
         live.callers.append((key, call.call))
         earlier = attempt.earlier.pop(live.id, None)
@@ -317,7 +321,10 @@ class RunMachine:
         return commands + self._add(live, now)
 
     def step_asked(self, key: AttemptKey, asked: AskStep, now: datetime) -> list[Command]:
-        """An attempt is about to execute a traced function; its action's first one asks only what may be taken over."""
+        """An attempt asks before it executes a traced function, or for the time.
+
+        Its action's first one asks only for the time, and for what may be taken over.
+        """
         parent = self.keys.get(key)
         if parent is None or parent.attempt is None:
             return []
@@ -331,7 +338,7 @@ class RunMachine:
             self._looked_up.add(asked.action)
             self._asked_steps[asked.action] = asked
             return [*commands, LookUp(asked.action)]
-        return [*commands, Tell(key, Acknowledged(call=asked.call))]
+        return [*commands, Tell(key, Acknowledged(call=asked.call, at=now))]
 
     def step_ended(self, key: AttemptKey, ended: StepEnded, spec: ActionSpec, now: datetime) -> list[Command]:
         """A traced function has ended in an attempt. It is an action that begins and ends at once."""
@@ -476,7 +483,8 @@ class RunMachine:
 
     def can_progress(self) -> bool:
         """Whether something that was admitted can go on without what is queued."""
-        return self.is_working() or any(action.stage is Stage.BACKING_OFF for action in self.actions.values())
+        timed = (Stage.BACKING_OFF, Stage.SLEEPING)
+        return self.is_working() or any(action.stage in timed for action in self.actions.values())
 
     # Rules
 
@@ -491,7 +499,7 @@ class RunMachine:
             return [_refused_step(key, asked.call, parent)]
         outcome = None if found is None else outcome_of(found)
         if found is None or outcome is None or spec is None or asked.action in self.actions:
-            return [Tell(key, Acknowledged(call=asked.call))]
+            return [Tell(key, Acknowledged(call=asked.call, at=now))]
         parent.attempt.calls[asked.call] = asked.action
         live = taken_step(parent, found, spec, now)
         live.callers.append((key, asked.call))
@@ -509,8 +517,18 @@ class RunMachine:
         self.actions[live.id] = live
         if live.parent is not None:
             live.parent.children[live.id] = live
-        self._unwritten.change(ChangeKind.ACTION_CREATED, ActionPhase.QUEUED, now, live=live)
-        return self._enqueue(live, now)
+        phase = ActionPhase.QUEUED if live.due_at is None else ActionPhase.PAUSED
+        self._unwritten.change(ChangeKind.ACTION_CREATED, phase, now, live=live)
+        return self._enqueue(live, now) if live.due_at is None else self._sleep(live, live.due_at, now)
+
+    def _sleep(self, live: LiveAction, until: datetime, now: datetime) -> list[Command]:
+        """A timer, which the engine keeps."""
+        if live.started_at is None:
+            live.started_at = now
+        live.stage = Stage.SLEEPING
+        live.phase = ActionPhase.PAUSED
+        self._unwritten.action(live)
+        return [WakeAt(live.id, until)]
 
     def _enqueue(self, live: LiveAction, now: datetime) -> list[Command]:
         live.queued_at = now
@@ -571,7 +589,9 @@ class RunMachine:
         return self._queue_again(live, now)
 
     def _queue_again(self, live: LiveAction, now: datetime) -> list[Command]:
-        """Another attempt, when its time has come."""
+        """Another attempt, when its time has come; a timer goes on."""
+        if live.due_at is not None:
+            return self._sleep(live, live.due_at, now)
         at = live.not_before
         if at is not None and at > now:
             live.stage = Stage.BACKING_OFF
@@ -673,6 +693,7 @@ class RunMachine:
             group=ended.group,
             created_at=ended.created_at,
         )
+        live.due_at = ended.due_at
         live.resume(Earlier.of(ended.record(self.run)))
         live.parent_failures = ended.parent_failures
         live.callers.append((key, call))
@@ -720,7 +741,7 @@ class RunMachine:
         commands: list[Command] = []
         for live in tree:
             match live.stage:
-                case Stage.QUEUED | Stage.BACKING_OFF:
+                case Stage.QUEUED | Stage.BACKING_OFF | Stage.SLEEPING:
                     commands.append(Withdraw(live.id))
                     commands += self._settle(live, Aborted(reason=live.abort_reason or reason), now)
                 case Stage.STARTING | Stage.RUNNING | Stage.FINISHED:

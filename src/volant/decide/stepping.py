@@ -1,4 +1,4 @@
-"""Traced functions as actions: their callers execute them, and they are recorded when they have ended."""
+"""Actions that nobody launches: traced functions, which their callers execute, and timers, which the engine keeps."""
 
 from datetime import datetime, timedelta
 
@@ -50,5 +50,11 @@ def taken_step(parent: LiveAction, found: ActionRecord, spec: ActionSpec, now: d
     return live
 
 
+def due_after(delay: float, now: datetime) -> datetime:
+    """When a timer ends that is to last *delay* seconds; one beyond the calendar lasts very long."""
+    return now + timedelta(seconds=max(0.0, min(delay, _FOREVER)))
+
+
+_FOREVER = 100 * 365 * 86_400.0
 _LONGEST = 365 * 86_400.0
 """Seconds; whoever says more has no clock."""

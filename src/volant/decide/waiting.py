@@ -43,6 +43,8 @@ def _wait(action: LiveAction) -> Wait | None:
     match action.stage:
         case Stage.BACKING_OFF:
             return Wait(kind=WaitKind.BACKOFF, until=action.not_before)
+        case Stage.SLEEPING:
+            return Wait(kind=WaitKind.TIMER, until=action.due_at)
         case Stage.STARTING:
             return Wait(kind=WaitKind.PROCESS)
         case Stage.RUNNING:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import ParamSpec, TypeVar, assert_never
 
@@ -515,14 +516,15 @@ class Engine:
                 case TellRecorded(key=key, calls=calls):
                     self._replays.tell(live, key, calls)
                 case WakeAt(action=action, at=at):
-                    live.timers[action] = self._clock.call_at(at, partial(self._backoff_elapsed, live, action))
+                    live.timers[action] = self._clock.call_at(at, partial(self._time_came, live, action, at))
                 case _:
                     assert_never(command)
         self._commits.changed(live)
 
-    def _backoff_elapsed(self, live: LiveRun, action: ActionId) -> None:
+    def _time_came(self, live: LiveRun, action: ActionId, due: datetime) -> None:
         del live.timers[action]
-        self._decide(live, live.machine.backoff_elapsed, action, self._clock.now())
+        # The time has come, whatever became of the wall clock since.
+        self._decide(live, live.machine.backoff_elapsed, action, max(due, self._clock.now()))
 
     def _perform_told(self, live: LiveRun, command: Tell | RunFinished) -> None:
         """What waited for a commit."""

@@ -88,7 +88,7 @@ class LiveRun:
         self.log_folder: str | None = None
         """Where its attempts' output is captured; None until the first of them has a place, and for inline ones."""
         self.timers: dict[ActionId, Timer] = {}
-        """Of actions that wait for the time of their next attempt."""
+        """Of actions that wait for the time of their next attempt, and of those that are timers."""
         self._base = {name: value for name, value in environ.items() if name not in _PASSING}
         self._specs: dict[SpecDigest, KnownSpec] = {}
         self._environments: dict[tuple[tuple[tuple[str, str], ...], int], Environment] = {}

@@ -81,6 +81,7 @@ class ActionBody(msgspec.Struct, frozen=True, array_like=True):
     failure: Failure | None
     reused_from: str | None = None
     kind: int = 0
+    due_at: int | None = None
 
 
 class AttemptBody(msgspec.Struct, frozen=True, array_like=True):
@@ -220,6 +221,7 @@ def action_row(action: ActionRecord, ids: ActionBytes) -> Row:
         action.failure,
         action.reused_from,
         ACTION_KIND_CODES[action.kind],
+        _optional(action.due_at),
     )
     return (
         ids[action.action],
@@ -261,6 +263,7 @@ def action_record(run: RunId, row: Row) -> ActionRecord:
         failure=body.failure,
         reused_from=None if body.reused_from is None else RunId(body.reused_from),
         kind=_ACTION_KINDS[body.kind],
+        due_at=_optional_instant(body.due_at),
     )
 
 

@@ -76,6 +76,8 @@ class ActionRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     reused_from: RunId | None = None
     """The run that executed it: this one took over the outcome that is recorded there."""
     kind: ActionKind = ActionKind.TASK
+    due_at: datetime | None = None
+    """When a timer ends."""
 
 
 class AttemptRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -179,3 +179,5 @@ class ActionSpec(Spec, frozen=True, kw_only=True, omit_defaults=True):
     not_enforced: tuple[str, ...] = ()
     """Parameters that were given and have no effect yet; said once per run."""
     kind: ActionKind = ActionKind.TASK
+    result: bytes = b""
+    """Of a timer: the encoded value that it gives, since the control side encodes none."""

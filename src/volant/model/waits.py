@@ -13,6 +13,8 @@ class WaitKind(StrEnum):
     """The line in front of it, or what the machine has not free."""
     BACKOFF = "backoff"
     """The time of its next attempt."""
+    TIMER = "timer"
+    """The time at which it ends: a durable sleep."""
     PROCESS = "process"
     """It has its place; its environment is being imported or its process started."""
     CHILDREN = "children"
@@ -54,7 +56,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lacks: tuple[Lack, ...] = ()
     """What the machine has not free for it; none while it only waits for its turn."""
     until: datetime | None = None
-    """Of a backoff."""
+    """Of a backoff, or of a timer."""
     calls: int = 0
     """Calls without an answer."""
     reason: str = ""

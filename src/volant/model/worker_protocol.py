@@ -100,6 +100,8 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, t
     """To `AskStep`: nothing is recorded, execute it."""
 
     call: CallId
+    at: datetime
+    """The time by the engine's clock."""
 
 
 class EndAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="end"):
@@ -125,6 +127,8 @@ class SubmitCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag
     inputs: Payload
     inputs_digest: str | None
     group: str | None = None
+    delay: float | None = None
+    """Of a timer: seconds from now, at least 0. The engine keeps it; nothing is executed."""
 
 
 class CancelCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="cancel"):
@@ -135,7 +139,9 @@ class CancelCall(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag
 
 
 class AskStep(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="ask step"):
-    """An attempt is about to execute a traced function, and is not its action's first, or its run takes over outcomes.
+    """An attempt is about to execute a traced function, or to ask for the time.
+
+    The first attempt of an action asks only for the time, and where its run takes over outcomes.
 
     Answered by `ChildEnded` when an earlier attempt did, else by `Acknowledged`.
     """

@@ -20,8 +20,10 @@ from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId
 from volant.model.phases import ActionPhase
 from volant.model.records import AttemptRecord, ChangeKind
-from volant.model.specs import ActionSpec
+from volant.model.specs import ActionKind, ActionSpec
 from volant.testing.examining import Examined, ExaminedAction, examine
+from volant.values.arguments import decode_arguments
+from volant.values.codec import decode
 from volant.values.failures import decode_exception
 
 R = TypeVar("R")
@@ -106,6 +108,8 @@ class FinishedAction:
             NotSupportedError: the task cannot be loaded here.
         """
         data = fetch(self._examined.record.inputs, self._client.blobs)
+        if self._examined.record.kind is not ActionKind.TASK:
+            return decode_arguments(data, where=self.name)
         return self._loaded.interface.decode_arguments(data)
 
     @cached_property
@@ -119,11 +123,16 @@ class FinishedAction:
         outputs = self._examined.record.outputs
         if outputs is None:
             raise _exception(self.failure) or RunAbortedError(f"action {self.name!r} has no result: it is {self.phase}")
-        return self._loaded.interface.decode_output(fetch(outputs, self._client.blobs))
+        data = fetch(outputs, self._client.blobs)
+        if self._examined.record.kind is not ActionKind.TASK:
+            return decode(data, Any, where=self.name)
+        return self._loaded.interface.decode_output(data)
 
     @property
     def outputs(self) -> Outputs:
         """What the task returned, in a tuple with names. Raises as `result` does."""
+        if self._examined.record.kind is not ActionKind.TASK:
+            return Outputs((self.result,))
         found = self._loaded.interface.outputs(self.result)
         return Outputs(tuple(found.values()), tuple(found))
 

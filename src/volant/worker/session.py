@@ -31,6 +31,7 @@ from volant.values.failures import decode_exception
 from volant.worker.calls import Call, Caller, Host, has_answer
 from volant.worker.naming import ActionNames
 from volant.worker.steps import AttemptStep
+from volant.worker.timers import check_ended, start_timer
 
 R = TypeVar("R")
 
@@ -97,6 +98,16 @@ class AttemptSession:
         self, function: TracedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], *, group: str | None
     ) -> AttemptStep:
         return AttemptStep(self, function, args, kwargs, group=group)
+
+    async def sleep(self, seconds: float, *, group: str | None) -> None:
+        call = start_timer(self, seconds, group=group)
+        await self.answered(call)
+        check_ended(self, call)
+
+    def sleep_blocking(self, seconds: float, *, group: str | None) -> None:
+        call = start_timer(self, seconds, group=group)
+        self.wait_for(call)
+        check_ended(self, call)
 
     @property
     def environment(self) -> str:

@@ -1,6 +1,7 @@
 """Traced functions that an attempt executes: name the call, ask for what is recorded of it, record how it ended."""
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from volant.authoring.session import StepResult, current_step
@@ -34,9 +35,11 @@ class AttemptStep:
 
     Attributes:
         names: of the traced functions that it calls.
+        asked_at: when the engine was asked for its outcome, by its clock.
     """
 
     names: ActionNames
+    asked_at: datetime
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class AttemptStep:
     # Step
 
     def recorded(self) -> StepResult | None:
-        if not self._session.is_replayed:
+        if not (self._session.is_replayed or self._traced.needs_time):
             return None
         call = self._ask()
         self._session.wait_for(call)
@@ -70,7 +73,7 @@ class AttemptStep:
         return self._replayed(call, None if payload is None else self._session.fetched(payload))
 
     async def recorded_aio(self) -> StepResult | None:
-        if not self._session.is_replayed:
+        if not (self._session.is_replayed or self._traced.needs_time):
             return None
         call = self._ask()
         await self._session.answered(call)
@@ -154,7 +157,10 @@ class AttemptStep:
         match call.answer:
             case ChildEnded():
                 return call.answer
-            case Acknowledged() | None:
+            case Acknowledged(at=at):
+                self.asked_at = at
+                return None
+            case None:
                 return None
             case CallRefused():
                 raise self._session.refusal(call.answer)
