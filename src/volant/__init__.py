@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from volant.authoring.caching import (
         VersionParameters as VersionParameters,
     )
+    from volant.authoring.checkpoints import Checkpoint as Checkpoint
     from volant.authoring.context import ctx as ctx
     from volant.authoring.context import group as group
     from volant.authoring.documentation import Documentation as Documentation
@@ -70,6 +71,7 @@ _HOMES = {
     "Cache": "volant.authoring.caching",
     "CachePolicy": "volant.authoring.caching",
     "CacheRequest": "volant.authoring.caching",
+    "Checkpoint": "volant.authoring.checkpoints",
     "Cron": "volant.authoring.triggers",
     "DefaultResolver": "volant.authoring.resolvers",
     "Device": "volant.authoring.resources",
@@ -123,6 +125,7 @@ __all__ = [
     "Cache",
     "CachePolicy",
     "CacheRequest",
+    "Checkpoint",
     "Cron",
     "DefaultResolver",
     "Device",

@@ -7,11 +7,20 @@ from volant.decide.commands import Command, LookUp, Tell, TellRecorded
 from volant.decide.live import Earlier
 from volant.model.exits import Exit
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
-from volant.model.payloads import Inline
+from volant.model.payloads import Inline, SavedCheckpoint
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, ChangeKind
 from volant.model.specs import ActionKind, RetrySpec
-from volant.model.worker_protocol import Acknowledged, AskStep, CallRefused, ChildEnded, Failed, StepEnded, Succeeded
+from volant.model.worker_protocol import (
+    Acknowledged,
+    AskStep,
+    CallRefused,
+    ChildEnded,
+    Failed,
+    SaveCheckpoint,
+    StepEnded,
+    Succeeded,
+)
 
 STEP = spec(kind=ActionKind.STEP, task="m.step", short_name="step")
 
@@ -203,3 +212,41 @@ def test_who_is_lost_while_a_step_is_looked_up_is_not_answered() -> None:
     ask(driver, following, "a", 1)
     (told,) = replies(driver.take(driver.machine.looked_up(ActionId("a"), recorded("a"), driver.now, spec=STEP)))
     assert isinstance(told, ChildEnded)
+
+
+def save(driver: Driver, key: AttemptKey, data: bytes, call: int = 1) -> list[Command]:
+    saved = SavedCheckpoint(data=Inline(data=data))
+    message = SaveCheckpoint(attempt_key=key, call=CallId(call), checkpoint=saved)
+    return driver.take(driver.machine.checkpoint_saved(key, message, driver.now))
+
+
+def test_a_checkpoint_is_written_before_it_is_told_and_dropped_by_success() -> None:
+    driver = Driver()
+    root = driver.start()
+    assert replies(save(driver, root, b"one")) == [Acknowledged(call=CallId(1), at=T0)]
+    save(driver, root, b"two")
+    assert driver.actions[ROOT].checkpoint == SavedCheckpoint(data=Inline(data=b"two"))
+    driver.leave(root, LOST)
+    assert driver.machine.actions[ROOT].checkpoint == SavedCheckpoint(data=Inline(data=b"two"))
+    driver.finish(driver.start())
+    assert driver.actions[ROOT].checkpoint is None
+
+
+def test_what_an_action_that_failed_has_saved_is_there_when_its_parent_tries_it_again() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1)))
+    root = driver.start()
+    driver.call(root, "a", 1)
+    child = driver.start(ActionId("a"))
+    save(driver, child, b"half")
+    driver.finish(child, failed())
+    driver.finish(root, failed(), leave=False)
+    following = again(driver, root, Exit(code=0))
+    driver.call(following, "a", 1)
+    assert driver.machine.actions[ActionId("a")].checkpoint == SavedCheckpoint(data=Inline(data=b"half"))
+
+
+def test_an_attempt_that_is_being_ended_may_still_save() -> None:
+    driver = Driver()
+    root = driver.start()
+    driver.take(driver.machine.abort(None, "enough", driver.now))
+    assert replies(save(driver, root, b"last")) == [Acknowledged(call=CallId(1), at=T0)]

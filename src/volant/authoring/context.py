@@ -7,7 +7,8 @@ from typing import Any, NoReturn, Self
 
 import msgspec
 
-from volant.authoring.session import RunningInfo, current, current_session, enter_group
+from volant.authoring.checkpoints import Checkpoint
+from volant.authoring.session import RunningInfo, Session, current, current_session, enter_group
 from volant.authoring.validation import filled_text, known_keywords
 from volant.model.errors import CallError
 from volant.model.ids import ActionId, RunId
@@ -35,10 +36,11 @@ class Context:
     (`attempt_number` is 0, `data` and `custom_context` are empty); the rest is an error.
     """
 
-    __slots__ = ("_info",)
+    __slots__ = ("_info", "_session")
 
-    def __init__(self, info: RunningInfo | None) -> None:
-        self._info = info
+    def __init__(self, session: Session | None) -> None:
+        self._session = session
+        self._info: RunningInfo | None = None if session is None else session.info
 
     def __bool__(self) -> bool:
         return self._info is not None
@@ -81,9 +83,9 @@ class Context:
         return {} if self._info is None else dict(self._info.custom_context)
 
     @property
-    def checkpoint(self) -> None:
-        """None: there are no checkpoints in this version."""
-        return None
+    def checkpoint(self) -> Checkpoint | None:
+        """What this action saves for its later attempts; None outside a run, where there are none."""
+        return None if self._session is None else Checkpoint(self._session)
 
     @property
     def mode(self) -> str:
@@ -117,8 +119,7 @@ def ctx() -> Context:
 
     Works in every thread of the attempt.
     """
-    session = current_session()
-    return Context(None if session is None else session.info)
+    return Context(current_session())
 
 
 class group:

@@ -134,6 +134,18 @@ class Session(Protocol):
         """A call of a traced function begins."""
         ...
 
+    def save_checkpoint(self, data: bytes, file: str | None) -> None:
+        """For sync code: block this thread until later attempts have this. *file* is the name of a file with it."""
+        ...
+
+    def save_checkpoint_aio(self, data: bytes, file: str | None) -> Coroutine[Any, Any, None]:
+        """The same for async code."""
+        ...
+
+    def load_checkpoint(self) -> tuple[bytes, str | None] | None:
+        """What was saved last, by this attempt or an earlier one, and the file's name if it was one."""
+        ...
+
     def sleep(self, seconds: float, *, group: str | None) -> Coroutine[Any, Any, None]:
         """For async code: return when a timer that the engine keeps has ended."""
         ...

@@ -11,7 +11,7 @@ import msgspec
 from volant.decide.replay import Replay
 from volant.model.failures import Failure
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
-from volant.model.payloads import Payload
+from volant.model.payloads import Payload, SavedCheckpoint
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord
 from volant.model.specs import ActionSpec
@@ -63,6 +63,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
     user_failures: int
     lost: int
     created_at: datetime
+    checkpoint: SavedCheckpoint | None = None
 
     @classmethod
     def of(cls, record: ActionRecord) -> "Earlier":
@@ -80,6 +81,7 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
             user_failures=record.user_failures,
             lost=record.lost,
             created_at=record.created_at,
+            checkpoint=record.checkpoint,
         )
 
     def is_replayed_to(self, failures: int) -> bool:
@@ -177,6 +179,7 @@ class LiveAction:
         "attempts",
         "callers",
         "cancelled_by",
+        "checkpoint",
         "children",
         "created_at",
         "depth",
@@ -253,6 +256,8 @@ class LiveAction:
         """The run that executed it, where its outcome was taken over."""
         self.not_before: datetime | None = None
         """When the next attempt may start, after a failure."""
+        self.checkpoint: SavedCheckpoint | None = None
+        """What its attempts saved last."""
         self.due_at: datetime | None = None
         """When a timer ends."""
 
@@ -263,6 +268,7 @@ class LiveAction:
         self.attempts = earlier.attempts
         self.user_failures = earlier.user_failures
         self.lost = earlier.lost
+        self.checkpoint = earlier.checkpoint
 
     @property
     def spent(self) -> tuple[int, int]:
@@ -297,6 +303,7 @@ class LiveAction:
             reused_from=self.reused_from,
             kind=self.spec.kind,
             due_at=self.due_at,
+            checkpoint=self.checkpoint,
         )
 
 

@@ -110,6 +110,7 @@ def _made(record: ActionRecord, parent: LiveAction | None, past: Past) -> LiveAc
     live.user_failures = record.user_failures
     # Whoever resumes a run begins anew with the budget for what is lost.
     live.lost = live.forgiven = record.lost
+    live.checkpoint = record.checkpoint
     live.due_at = record.due_at
     live.started_at = record.started_at
     live.ended_at = record.ended_at

@@ -47,6 +47,7 @@ from volant.model.worker_protocol import (
     ChildEnded,
     Failed,
     Outcome,
+    SaveCheckpoint,
     StepEnded,
     SubmitCall,
     Succeeded,
@@ -329,7 +330,7 @@ class RunMachine:
         if parent is None or parent.attempt is None:
             return []
         if self._speaking(key) is None:
-            return [_refused_step(key, asked.call, parent)]
+            return [_unrecorded(key, asked.call, parent)]
         self._begin(parent, parent.attempt, now)
         commands = self.working(key)
         if self._is_recorded(parent.attempt, asked.action):
@@ -346,7 +347,7 @@ class RunMachine:
         if parent is None or parent.attempt is None:
             return []
         if self._speaking(key) is None or ended.action in self.actions:
-            return [_refused_step(key, ended.call, parent)]
+            return [_unrecorded(key, ended.call, parent)]
         attempt = parent.attempt
         # What it called must not be in the journal before it is itself.
         self._begin(parent, attempt, now)
@@ -367,6 +368,19 @@ class RunMachine:
             )
             outcome = msgspec.structs.replace(outcome, failure=told)
         return commands + self._settle(live, outcome, now)
+
+    def checkpoint_saved(self, key: AttemptKey, saved: SaveCheckpoint, now: datetime) -> list[Command]:
+        """User code saved what later attempts of its action are to have."""
+        live = self.keys.get(key)
+        if live is None or live.attempt is None:
+            return []
+        if self._speaking(key) is None and live.stage is not Stage.ENDING:
+            return [_unrecorded(key, saved.call, live)]
+        self._begin(live, live.attempt, now)
+        commands = self.working(key)
+        live.checkpoint = saved.checkpoint
+        self._unwritten.action(live)
+        return [*commands, Tell(key, Acknowledged(call=saved.call, at=now))]
 
     def cancelled(self, key: AttemptKey, call: CallId, now: datetime) -> list[Command]:
         """User code no longer waits for a call."""
@@ -496,7 +510,7 @@ class RunMachine:
         if parent is None or parent.attempt is None:
             return []
         if self._speaking(key) is None:
-            return [_refused_step(key, asked.call, parent)]
+            return [_unrecorded(key, asked.call, parent)]
         outcome = None if found is None else outcome_of(found)
         if found is None or outcome is None or spec is None or asked.action in self.actions:
             return [Tell(key, Acknowledged(call=asked.call, at=now))]
@@ -615,6 +629,7 @@ class RunMachine:
             case Succeeded(outputs=outputs):
                 live.phase = ActionPhase.SUCCEEDED
                 live.outputs = outputs
+                live.checkpoint = None
             case Failed(failure=failure, outputs=outputs):
                 live.phase = ActionPhase.FAILED
                 live.failure = failure
@@ -776,9 +791,9 @@ class RunMachine:
         return [RunFinished(self.outcome)]
 
 
-def _refused_step(key: AttemptKey, call: CallId, parent: LiveAction) -> Tell:
+def _unrecorded(key: AttemptKey, call: CallId, parent: LiveAction) -> Tell:
     reason = parent.abort_reason or "it has ended"
-    message = f"a traced function was not recorded: its caller is being ended, {reason}"
+    message = f"nothing was recorded: the action is being ended, {reason}"
     return Tell(key, CallRefused(call=call, error="RunAbortedError", message=message))
 
 

@@ -59,6 +59,7 @@ from volant.model.worker_protocol import (
     CancelCall,
     Outcome,
     RunContext,
+    SaveCheckpoint,
     SpecKnown,
     StartAttempt,
     StepEnded,
@@ -431,6 +432,8 @@ class Engine:
                     _check_id(message.action)
                     self._decide(live, machine.step_ended, speaker, message, spec, now)
                     self._replays.called(live, speaker)
+                case SaveCheckpoint():
+                    self._perform(live, machine.checkpoint_saved(speaker, message, now))
                 case Waiting(told=told):
                     self._decide(live, machine.waiting, speaker, told, now)
                 case Working():
@@ -731,6 +734,7 @@ class Engine:
                 spec_body=known.body,
                 inputs=action.inputs,
                 group=action.group,
+                checkpoint=action.checkpoint,
             ),
             code=live.code,
             environ=environment.variables,

@@ -13,7 +13,7 @@ import msgspec
 
 from volant.model.failures import Failure
 from volant.model.ids import ActionId, RunId, SpecDigest
-from volant.model.payloads import Blob, Inline
+from volant.model.payloads import Blob, Inline, SavedCheckpoint
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Change, ChangeKind, RunRecord, SpecRecord
 from volant.model.specs import ActionKind
@@ -82,6 +82,7 @@ class ActionBody(msgspec.Struct, frozen=True, array_like=True):
     reused_from: str | None = None
     kind: int = 0
     due_at: int | None = None
+    checkpoint: SavedCheckpoint | None = None
 
 
 class AttemptBody(msgspec.Struct, frozen=True, array_like=True):
@@ -222,6 +223,7 @@ def action_row(action: ActionRecord, ids: ActionBytes) -> Row:
         action.reused_from,
         ACTION_KIND_CODES[action.kind],
         _optional(action.due_at),
+        action.checkpoint,
     )
     return (
         ids[action.action],
@@ -264,6 +266,7 @@ def action_record(run: RunId, row: Row) -> ActionRecord:
         reused_from=None if body.reused_from is None else RunId(body.reused_from),
         kind=_ACTION_KINDS[body.kind],
         due_at=_optional_instant(body.due_at),
+        checkpoint=body.checkpoint,
     )
 
 

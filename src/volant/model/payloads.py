@@ -19,3 +19,11 @@ class Blob(msgspec.Struct, frozen=True, kw_only=True, tag="blob", array_like=Tru
 
 
 Payload = Inline | Blob
+
+
+class SavedCheckpoint(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What an action saved last."""
+
+    data: Payload
+    file: str | None = None
+    """Its name, if it was a file; None: it was bytes."""

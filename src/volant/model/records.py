@@ -11,7 +11,7 @@ import msgspec
 
 from volant.model.failures import Failure
 from volant.model.ids import ActionId, RunId, SpecDigest
-from volant.model.payloads import Payload
+from volant.model.payloads import Payload, SavedCheckpoint
 from volant.model.phases import ActionPhase
 from volant.model.specs import ActionKind
 
@@ -78,6 +78,8 @@ class ActionRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
     kind: ActionKind = ActionKind.TASK
     due_at: datetime | None = None
     """When a timer ends."""
+    checkpoint: SavedCheckpoint | None = None
+    """What it saved last; dropped when it succeeds."""
 
 
 class AttemptRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

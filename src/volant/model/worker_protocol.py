@@ -2,7 +2,7 @@
 
 Engine to worker: `StartAttempt`, then `ChildEnded`, `CallRefused` and `Acknowledged`.
 Worker to engine: `SpecKnown` before the first `SubmitCall` or `StepEnded` that names it, `CancelCall`, `AskStep`,
-`Waiting` and `Working` for the lending of CPU, and at the end `AttemptFinished`.
+`SaveCheckpoint`, `Waiting` and `Working` for the lending of CPU, and at the end `AttemptFinished`.
 Engine to zygote: `PrepareZygote` once, then `ForkWorker` (with one end of a socket pair) and `EndWorker`.
 Zygote to engine: `ZygoteReady` or `ZygoteFailed`, then `WorkerForked` and `WorkerExited`.
 
@@ -16,7 +16,7 @@ import msgspec
 from volant.model.code import CodeSource
 from volant.model.failures import Failure
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
-from volant.model.payloads import Payload
+from volant.model.payloads import Payload, SavedCheckpoint
 
 WORKER_PROTOCOL_VERSION = 1
 
@@ -75,6 +75,8 @@ class StartAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, t
     spec_body: bytes
     inputs: Payload
     group: str | None = None
+    checkpoint: SavedCheckpoint | None = None
+    """What earlier attempts saved last."""
 
 
 class ChildEnded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="child"):
@@ -97,7 +99,7 @@ class CallRefused(msgspec.Struct, frozen=True, kw_only=True, array_like=True, ta
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="acknowledged"):
-    """To `AskStep`: nothing is recorded, execute it."""
+    """To `AskStep`: nothing is recorded, execute it. To `SaveCheckpoint`: it is committed."""
 
     call: CallId
     at: datetime
@@ -166,6 +168,17 @@ class StepEnded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=
     group: str | None = None
 
 
+class SaveCheckpoint(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="checkpoint"):
+    """Later attempts of the action are to have this; it replaces what was saved before.
+
+    Answered by `Acknowledged` once it is committed; may be sent again until then.
+    """
+
+    attempt_key: AttemptKey
+    call: CallId
+    checkpoint: SavedCheckpoint
+
+
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="waiting"):
     """The attempt has nothing to do until something arrives; it lends its CPU.
 
@@ -201,7 +214,16 @@ Answer = ChildEnded | CallRefused | Acknowledged
 """To a call of the worker's, by its number."""
 EngineToWorker = StartAttempt | ChildEnded | CallRefused | Acknowledged | EndAttempt
 WorkerToEngine = (
-    SpecKnown | SubmitCall | CancelCall | AskStep | StepEnded | Waiting | Working | AttemptFinished | Warned
+    SpecKnown
+    | SubmitCall
+    | CancelCall
+    | AskStep
+    | StepEnded
+    | SaveCheckpoint
+    | Waiting
+    | Working
+    | AttemptFinished
+    | Warned
 )
 
 

@@ -22,6 +22,7 @@ from volant.model.worker_protocol import (
     CallRefused,
     CancelCall,
     Failed,
+    SaveCheckpoint,
     SpecKnown,
     StepEnded,
     SubmitCall,
@@ -142,7 +143,7 @@ class Line:
         """A call with a number of its own; the caller posts its submission with `submit`."""
         return Call(CallId(next(self._numbers)), caller)
 
-    def submit(self, call: Call, message: SubmitCall | AskStep | StepEnded) -> None:
+    def submit(self, call: Call, message: SubmitCall | AskStep | StepEnded | SaveCheckpoint) -> None:
         """Post the submission of a call, and expect its answer."""
         if call.caller.is_ended:
             call.take(_too_late(call.id))

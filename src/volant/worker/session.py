@@ -29,6 +29,7 @@ from volant.ports.blobs import Blobs
 from volant.values.codec import Encoded, pickle_warning
 from volant.values.failures import decode_exception
 from volant.worker.calls import Call, Caller, Host, has_answer
+from volant.worker.checkpoints import Checkpoints
 from volant.worker.naming import ActionNames
 from volant.worker.steps import AttemptStep
 from volant.worker.timers import check_ended, start_timer
@@ -57,6 +58,7 @@ class AttemptSession:
         self.names = ActionNames(start.action)
         self.is_replayed = start.attempt > 0 or start.context.takes_over
         """Whether there may be recorded steps of earlier attempts."""
+        self._checkpoints = Checkpoints(self, start.checkpoint)
         self._warned: set[str] = set()
 
     @property
@@ -98,6 +100,15 @@ class AttemptSession:
         self, function: TracedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], *, group: str | None
     ) -> AttemptStep:
         return AttemptStep(self, function, args, kwargs, group=group)
+
+    def save_checkpoint(self, data: bytes, file: str | None) -> None:
+        self._checkpoints.save(data, file)
+
+    async def save_checkpoint_aio(self, data: bytes, file: str | None) -> None:
+        await self._checkpoints.save_aio(data, file)
+
+    def load_checkpoint(self) -> tuple[bytes, str | None] | None:
+        return self._checkpoints.load()
 
     async def sleep(self, seconds: float, *, group: str | None) -> None:
         call = start_timer(self, seconds, group=group)

@@ -21,6 +21,7 @@ from volant.client.logs import log_file
 from volant.client.waits import describe_wait
 from volant.kit.quantities import format_bytes
 from volant.model.control_protocol import ActionDetails, ActionSummary, GetAction
+from volant.model.payloads import Inline, SavedCheckpoint
 from volant.model.records import AttemptRecord
 from volant.model.specs import ActionKind, ActionSpec
 
@@ -57,6 +58,7 @@ def _as_json(details: ActionDetails, spec: ActionSpec | None, home: Path) -> dic
         "run": action.run,
         **action_as_json(ActionSummary.of(action, details.wait)),
         "history": [attempt_as_json(each, _log(home, each)) for each in details.attempts],
+        "checkpoint": action.checkpoint is not None,
         "error": None if action.failure is None else error_as_json(action.failure),
         "settings": {} if spec is None else settings_as_json(spec),
     }
@@ -80,6 +82,7 @@ def _print(details: ActionDetails, spec: ActionSpec | None, home: Path) -> None:
         ("created", local_time(action.created_at)),
         ("queued for", _queued(details)),
         ("duration", action_duration(action)),
+        ("checkpoint", _saved(action.checkpoint)),
     ]
     if spec is not None:
         fields += settings_in_words(spec)
@@ -94,6 +97,14 @@ def _print(details: ActionDetails, spec: ActionSpec | None, home: Path) -> None:
     if action.failure is not None and action.failure.traceback:
         click.echo()
         click.echo(action.failure.traceback.rstrip())
+
+
+def _saved(checkpoint: SavedCheckpoint | None) -> str:
+    if checkpoint is None:
+        return ""
+    data = checkpoint.data
+    size = format_bytes(len(data.data) if isinstance(data, Inline) else data.size)
+    return f"{size} in {checkpoint.file}" if checkpoint.file else size
 
 
 def _queued(details: ActionDetails) -> str:
