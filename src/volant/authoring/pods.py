@@ -1,8 +1,9 @@
 """Pods for Kubernetes, as data."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
+
+import msgspec
 
 from volant.authoring.validation import filled_text, is_sequence, refuse_type, text, text_map
 from volant.authoring.value import Value
@@ -42,7 +43,7 @@ class PodTemplate(Value):
 
     def to_json(self) -> str:
         """The template as JSON, keys in order."""
-        return json.dumps(self.__dict__, sort_keys=True)
+        return msgspec.json.encode(self.__dict__, order="sorted").decode()
 
     def _content(self) -> object:
         return self.to_json()

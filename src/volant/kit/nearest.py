@@ -1,6 +1,5 @@
 """The name that someone probably meant."""
 
-import difflib
 from collections.abc import Iterable
 
 _SHORTEST_BEGINNING = 3
@@ -8,6 +7,9 @@ _SHORTEST_BEGINNING = 3
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The most similar of *names*, whatever its case, or else the only one that begins so; else None."""
+    # Only who misspelt something needs it.
+    import difflib
+
     by_folded = {known.casefold(): known for known in names}
     folded = name.casefold()
     found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)

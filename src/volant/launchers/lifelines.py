@@ -11,8 +11,6 @@ import fcntl
 import os
 from pathlib import Path
 
-import psutil
-
 from volant.kit.processes import kill_tree
 from volant.model.errors import EngineError
 
@@ -112,6 +110,9 @@ def _zygotes(path: Path) -> list[int]:
 
 
 def _is_zygote(pid: int) -> bool:
+    # Only what a dead engine left behind asks for it, and every engine would import it.
+    import psutil
+
     try:
         return any(_MARK in argument for argument in psutil.Process(pid).cmdline())
     except psutil.Error:
