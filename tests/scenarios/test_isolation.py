@@ -192,3 +192,10 @@ def test_a_task_that_stops_itself_ends_when_its_run_is_aborted(user: User) -> No
     client.communicate(timeout=PATIENCE)
     assert client.returncode != 0
     assert not any(process.status() == psutil.STATUS_STOPPED for process in user.processes())
+
+
+def test_a_task_that_kills_its_parent_process_fails_alone(user: User) -> None:
+    body = "os.kill(os.getppid(), signal.SIGKILL); time.sleep(100)"
+    first, second, after, found = result(user.python(HEAD.replace("BODY", body), name="hostile.py"))  # type: ignore[misc]
+    assert (first, second, after) == ("1", "2", "3")
+    assert found == "RuntimeSystemError: the process and its guardian are gone"

@@ -11,6 +11,9 @@ from volant.model.specs import BackoffSpec, RetrySpec
 LOST_BUDGET = 3
 """How often an action may lose its worker before it fails."""
 
+SUSPECT_AFTER = 2
+"""After so many losses an attempt gets a guardian of its own, so that it takes nobody along if it ends its guardian."""
+
 
 class RunAgain(msgspec.Struct, frozen=True, kw_only=True):
     """Queue another attempt, not before *at*."""

@@ -32,6 +32,7 @@ from volant.decide.enforcement import STRICT_HINT, not_enforced, refusal_of_opti
 from volant.decide.exits import failure_to_start
 from volant.decide.live import LiveAction, LiveAttempt, Stage
 from volant.decide.placement import Admission, Capacity, Placement, Request
+from volant.decide.retrying import SUSPECT_AFTER
 from volant.decide.run_machine import RunMachine
 from volant.decide.waiting import why_waiting
 from volant.engine.commits import Commits, Listener
@@ -741,6 +742,7 @@ class Engine:
             environment=environment.digest,
             label=known.spec.environment,
             log=live.log_path(action.id, attempt) or "",
+            is_suspect=action.lost >= SUSPECT_AFTER,
         )
 
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import msgspec
+
 from volant.kit.processes import cpu_time_and_state
 from volant.launchers.lifelines import Lifeline
 from volant.launchers.orphans import Orphans
@@ -34,6 +36,8 @@ class LocalLauncher:
         self._closed: set[Zygote] = set()
         """Those that do not any more and are not gone."""
         self._owners: dict[AttemptKey, Zygote] = {}
+        self._alone: set[AttemptKey] = set()
+        """Those that have a zygote of their own."""
         self._cpu: dict[AttemptKey, float] = {}
         # Files of environments that nobody uses any more would add up over the lives of engines.
         for old in zygote_logs.glob("*.log"):
@@ -47,15 +51,19 @@ class LocalLauncher:
         return list(self._zygotes.values())
 
     def start(self, order: AttemptOrder) -> None:
+        if order.is_suspect:
+            order = msgspec.structs.replace(order, environment=f"{order.environment}-{order.key}")
         zygote = self._zygotes.get(order.environment)
         if zygote is None:
             self._make_room()
             self._logs.mkdir(parents=True, exist_ok=True)
-            log = self._logs / f"{order.environment[:16]}.log"
+            log = self._logs / f"{order.environment[:16]}{f'-{order.key}' if order.is_suspect else ''}.log"
             zygote = Zygote(order, log=log, events=self, end_orphans=self._orphans.end, lifeline=self._lifeline)
             self._zygotes[order.environment] = zygote
         zygote.start(order)
         self._owners[order.key] = zygote
+        if order.is_suspect:
+            self._alone.add(order.key)
         self._waker.watch()
 
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
@@ -113,8 +121,13 @@ class LocalLauncher:
         self._events.attempt_refused(key, failure)
 
     def worker_gone(self, key: AttemptKey, ended: Exit) -> None:
-        self._owners.pop(key, None)
+        zygote = self._owners.pop(key, None)
         self._cpu.pop(key, None)
+        if key in self._alone:
+            self._alone.discard(key)
+            if zygote is not None and zygote not in self._closed:
+                # Nobody else has its environment's name.
+                self._dismiss(zygote)
         self._events.attempt_gone(key, ended)
 
     def zygote_warned(self, key: AttemptKey, message: str) -> None:

@@ -26,6 +26,8 @@ class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The environment's name, for people."""
     log: str
     """Absolute path of the file that captures what the attempt prints."""
+    is_suspect: bool = False
+    """Whether earlier attempts of the action were lost again and again: nothing should be lost with this one."""
 
 
 class LauncherEvents(Protocol):
