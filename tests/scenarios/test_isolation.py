@@ -47,6 +47,7 @@ HOSTILE = {
     "os._exit": ("os._exit(3)", "exit code 3"),
     "os._exit(0)": ("os._exit(0)", "exit code 0"),
     "abort": ("os.abort()", "SIGABRT"),
+    "alarm": ("signal.alarm(1); time.sleep(5)", "SIGALRM"),
     "segfault": ("ctypes.string_at(0)", "SIGSEGV"),
     "unpicklable": ("raise Unpicklable('odd')", "odd"),
     "wrong type": ("return 'seven'", "int"),

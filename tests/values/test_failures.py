@@ -516,3 +516,8 @@ def test_any_arguments_attributes_and_notes_arrive_equal(
     assert {name: vars(received)[name] for name in vars(original)} == vars(original)
     assert getattr(received, "__notes__", []) == notes
     assert isinstance(received, cls)
+
+
+def test_an_exception_of_which_only_the_name_is_left_says_its_name() -> None:
+    error = decode_exception(Failure(kind=FailureKind.USER, code="KeyboardInterrupt", message=""))
+    assert str(error) == "KeyboardInterrupt"

@@ -12,12 +12,24 @@ _CRASHES = {
     7: "SIGBUS",
     8: "SIGFPE",
     11: "SIGSEGV",
+    14: "SIGALRM",
     24: "SIGXCPU",
     25: "SIGXFSZ",
+    26: "SIGVTALRM",
+    27: "SIGPROF",
     31: "SIGSYS",
 }
 """Signals that a process brings upon itself. Others were sent by somebody."""
-_SENT = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 9: "SIGKILL", 13: "SIGPIPE", 15: "SIGTERM"}
+_SENT = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    3: "SIGQUIT",
+    9: "SIGKILL",
+    10: "SIGUSR1",
+    12: "SIGUSR2",
+    13: "SIGPIPE",
+    15: "SIGTERM",
+}
 
 
 def failure_of(ended: Exit) -> Failure:
@@ -27,7 +39,7 @@ def failure_of(ended: Exit) -> Failure:
     guardian, is a lost worker.
     """
     if ended.signal is not None:
-        name = _CRASHES.get(ended.signal) or _SENT.get(ended.signal) or f"signal {ended.signal}"
+        name = _CRASHES.get(ended.signal) or _SENT.get(ended.signal) or "a signal"
         if ended.signal in _CRASHES:
             return Failure(
                 kind=FailureKind.USER,

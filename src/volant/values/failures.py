@@ -176,7 +176,8 @@ def _from_text(failure: Failure) -> TaskError:
 
 
 def _of_code(failure: Failure) -> TaskError:
-    code, message = failure.code, failure.message
+    # Many exceptions say nothing but what they are.
+    code, message = failure.code, failure.message or failure.code
     if failure.kind is not FailureKind.USER:
         return base_for(failure.kind)(message)
     if code == OOMError.__name__:
