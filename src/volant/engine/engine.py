@@ -434,7 +434,7 @@ class Engine:
                     self._decide(live, machine.step_ended, speaker, message, spec, now)
                     self._replays.called(live, speaker)
                 case SaveCheckpoint():
-                    self._perform(live, machine.checkpoint_saved(speaker, message, now))
+                    self._decide(live, machine.checkpoint_saved, speaker, message, now)
                 case Waiting(told=told):
                     self._decide(live, machine.waiting, speaker, told, now)
                 case Working():
@@ -452,7 +452,8 @@ class Engine:
 
     def _refuse_call(self, live: LiveRun, caller: AttemptKey, call: CallId, why: str) -> None:
         message = CallRefused(call=call, error=NotSupportedError.__name__, message=why, hint=STRICT_HINT)
-        self._perform(live, [*live.machine.working(caller), Tell(caller, message)])
+        self._decide(live, live.machine.working, caller)
+        self._perform(live, [Tell(caller, message)])
 
     def attempt_refused(self, key: AttemptKey, failure: Failure) -> None:
         live = self._attempts.get(key)

@@ -193,7 +193,12 @@ class Line:
             return message, _encode(message)
         except (ValueError, OverflowError, TypeError, RecursionError) as error:
             match message:
-                case SubmitCall(call=number) | AskStep(call=number) | StepEnded(call=number):
+                case (
+                    SubmitCall(call=number)
+                    | AskStep(call=number)
+                    | StepEnded(call=number)
+                    | SaveCheckpoint(call=number)
+                ):
                     self._refuse(number, f"the call cannot be sent: {error}")
                     return None, b""
                 case AttemptFinished(attempt_key=key):
