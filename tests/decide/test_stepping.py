@@ -185,7 +185,7 @@ def test_a_step_that_nobody_has_executed_is_executed() -> None:
     root = driver.start()
     ask(driver, root, "a", 1)
     found = driver.machine.looked_up(ActionId("a"), None, driver.now)
-    assert replies(driver.take(found)) == [Acknowledged(call=CallId(1))]
+    assert replies(driver.take(found)) == [Acknowledged(call=CallId(1), at=driver.now)]
     assert driver.machine.looked_up(ActionId("a"), recorded("a"), driver.now, spec=STEP) == []
     assert not driver.actions.keys() & {ActionId("a")}
     (told,) = replies(end(driver, root, "a", 2))
@@ -200,7 +200,7 @@ def test_a_step_that_failed_in_this_run_is_not_looked_up_again() -> None:
     end(driver, root, "a", 2, failed())
     driver.take(driver.machine.finished(root, failed(), driver.now))
     following = again(driver, root, Exit(code=0))
-    assert replies(ask(driver, following, "a", 1)) == [Acknowledged(call=CallId(1))]
+    assert replies(ask(driver, following, "a", 1)) == [Acknowledged(call=CallId(1), at=driver.now)]
 
 
 def test_who_is_lost_while_a_step_is_looked_up_is_not_answered() -> None:

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from tests.decide.test_restoring import restore
 from tests.decide.test_run_machine import LOST, ROOT, T0, Driver, spec
-from volant.decide.commands import Command, Enqueue, Tell, WakeAt, Withdraw
-from volant.model.ids import ActionId, AttemptKey, CallId, SpecDigest
+from volant.decide.commands import Command, Enqueue, LookUp, Tell, WakeAt, Withdraw
+from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
 from volant.model.specs import ActionKind
@@ -106,3 +108,22 @@ def test_a_sleep_beyond_the_calendar_is_a_long_one() -> None:
     (wake,) = sleep(driver, driver.start(), lasting=timedelta.max)
     assert isinstance(wake, WakeAt)
     assert wake.at - T0 >= timedelta(days=36_500)
+
+
+def test_a_sleep_of_another_run_is_taken_over_and_a_new_one_is_slept() -> None:
+    for found in (True, False):
+        driver = Driver(looks_up=True)
+        root = driver.start()
+        assert sleep(driver, root) == [LookUp(NAP)]
+        recorded = msgspec.structs.replace(
+            driver.actions[NAP], run=RunId("before"), phase=ActionPhase.SUCCEEDED, outputs=Inline(data=b"none")
+        )
+        commands = driver.take(driver.machine.looked_up(NAP, recorded if found else None, driver.now))
+        if not found:
+            assert commands == [WakeAt(NAP, T0 + MONTH)]
+            assert driver.actions[NAP].phase is ActionPhase.PAUSED
+            driver.now = T0 + MONTH
+            commands = ring(driver)
+        assert [type(command.message) for command in commands if isinstance(command, Tell)] == [ChildEnded]
+        row = driver.actions[NAP]
+        assert (row.phase, row.reused_from) == (ActionPhase.SUCCEEDED, "before" if found else None)

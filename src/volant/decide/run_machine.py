@@ -270,7 +270,7 @@ class RunMachine:
             return []
         outcome = None if found is None else outcome_of(found)
         if found is None or outcome is None:
-            return [Enqueue(action)]
+            return [Enqueue(action)] if live.due_at is None else self._sleep(live, live.due_at, now)
         live.reused_from = found.reused_from or found.run
         return self._settle(live, outcome, now)
 
@@ -533,7 +533,9 @@ class RunMachine:
             live.parent.children[live.id] = live
         phase = ActionPhase.QUEUED if live.due_at is None else ActionPhase.PAUSED
         self._unwritten.change(ChangeKind.ACTION_CREATED, phase, now, live=live)
-        return self._enqueue(live, now) if live.due_at is None else self._sleep(live, live.due_at, now)
+        if live.due_at is None or self._looks_up:
+            return self._enqueue(live, now)
+        return self._sleep(live, live.due_at, now)
 
     def _sleep(self, live: LiveAction, until: datetime, now: datetime) -> list[Command]:
         """A timer, which the engine keeps."""
