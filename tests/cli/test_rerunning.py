@@ -41,7 +41,10 @@ PIPE = """
     @env.task
     async def main(month: int, names: list[str] | None = None, exact: bool = True) -> int:
         rows = await load(month)
-        squares = await asyncio.gather(*(square(n) for n in rows))
+        # All of them end, whichever fails.
+        squares = await asyncio.gather(*(square(n) for n in rows), return_exceptions=True)
+        if failed := [each for each in squares if isinstance(each, BaseException)]:
+            raise failed[0]
         return await total(list(squares))
 
     @volant.trace
