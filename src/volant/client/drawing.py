@@ -71,7 +71,7 @@ class Drawing:
 
     def notice(self, message: str) -> None:
         """Print it above the drawing."""
-        self._above.append(painted([Piece(message, "yellow")]))
+        self._above += [painted([Piece(line, "yellow")]) for line in folded(message, self._width)]
         self._draw_or_print()
 
     def written(self, lines: Sequence[str]) -> None:
