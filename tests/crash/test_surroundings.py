@@ -83,6 +83,22 @@ def test_a_disk_without_room_ends_the_engine_with_an_error_and_the_run_is_resume
     assert "no problem" in user.volant("db", "check").stderr
 
 
+def test_a_disk_that_stays_full_is_told_to_who_waits_and_the_run_is_resumed_when_there_is_room(
+    user: User, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    arguments = f"run --name full durable.py main --log {log} --count 120"
+    # In blocks of 512 bytes. Every engine that this client starts inherits it.
+    client = user.start("sh", "-c", f"ulimit -f 400; exec {sys.executable} -m volant {arguments}")
+    _, said = client.communicate(timeout=PATIENCE)
+    assert client.returncode == 1
+    assert "journal.db" in said
+    assert "hint: 'volant resume full'" in said
+    assert "Traceback" not in said
+    assert output(user.volant("resume", "full", "-o", "json")) == sum(n * n for n in range(120))
+    check_never_again(log)
+
+
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """Nobody may write in the folder; for root, whom no mode stops, by a mount."""
