@@ -12,7 +12,16 @@ SOUND = ["executed a 1", "executed b 2", "executed a 1", "heard a", "told 1", "f
 
 def test_executions_are_counted() -> None:
     found = count([*SOUND, "won race left", "won race left"])
-    assert found == (2, 4, 1, 2, 1, ())
+    assert found == (2, 4, 1, 1, 2, 1, ())
+
+
+@pytest.mark.parametrize(
+    ("deaths", "for_nothing"),
+    [(["engine"], 1), (["engine", "client", "database"], 1), (["engine", "zygote"], 0), (["worker"], 0)],
+)
+def test_work_that_is_done_again_though_only_engines_died_is_counted(deaths: list[str], for_nothing: int) -> None:
+    lines = ["death worker", "executed a 1", *(f"death {kind}" for kind in deaths), "executed a 1"]
+    assert count(lines).for_nothing == for_nothing
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,12 @@ def line(name: str, outcome: Outcome, calm: Outcome) -> str:
     kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(outcome.kills.items()))
     same = "same result" if outcome.result and outcome.result == calm.result else "ANOTHER RESULT"
     left = sum("left" in fault for fault in outcome.faults)
+    again = f"{found.again} again untold ({found.for_nothing} for nothing)"
+    broken = sum("executed again" in fault for fault in outcome.faults)
     return (
         f"{name}: {outcome.kills.total()} deaths{f' ({kinds})' if kinds else ''}; {found.keys} actions, "
-        f"{found.executions} executions, {found.again} again untold; told {found.told}, to parents {found.heard}, "
-        f"{_pauses(outcome)}TOLD AND EXECUTED AGAIN {sum('executed again' in fault for fault in outcome.faults)}; "
-        f"{same}, {left} left, {len(outcome.faults)} faults, {outcome.seconds:.0f} s"
+        f"{found.executions} executions, {again}; told {found.told}, to parents {found.heard}, {_pauses(outcome)}"
+        f"TOLD AND EXECUTED AGAIN {broken}; {same}, {left} left, {len(outcome.faults)} faults, {outcome.seconds:.0f} s"
     )
 
 

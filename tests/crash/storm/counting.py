@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+_COSTS_WORK = {"worker", "zygote", "everything"}
+
 
 class Count(NamedTuple):
     """Of one run."""
@@ -12,6 +14,8 @@ class Count(NamedTuple):
     executions: int
     again: int
     """Executions of what had been executed, and had neither failed by itself nor been told."""
+    for_nothing: int
+    """Those of them since whose last execution only what costs no work had died: engines, clients, databases."""
     told: int
     """Outcomes that a client outside was told."""
     heard: int
@@ -28,7 +32,9 @@ def count(lines: Iterable[str]) -> Count:
     told: set[str] = set()
     heard: set[str] = set()
     winners: dict[str, str] = {}
-    executions = again = 0
+    deaths: list[str] = []
+    died_before: dict[str, int] = {}
+    executions = again = for_nothing = 0
     broken: list[str] = []
     for line in lines:
         match line.split():
@@ -41,7 +47,11 @@ def count(lines: Iterable[str]) -> Count:
                     broken.append(f"{key} was told to its parent and executed again, as action {action}")
                 elif keys.get(key) == "executed":
                     again += 1
+                    for_nothing += _COSTS_WORK.isdisjoint(deaths[died_before[key] :])
                 keys[key] = "executed"
+                died_before[key] = len(deaths)
+            case ["death", kind]:
+                deaths.append(kind)
             case ["failed", key]:
                 keys[key] = "failed"
             case ["heard", key]:
@@ -56,4 +66,4 @@ def count(lines: Iterable[str]) -> Count:
                     broken.append(f"the race {key} was won by {winners[key]}, and then by {side}")
             case words:
                 broken.append(f"a line of the log is {words}")
-    return Count(len(keys), executions, again, len(told), len(heard), tuple(broken))
+    return Count(len(keys), executions, again, for_nothing, len(told), len(heard), tuple(broken))

@@ -117,7 +117,7 @@ class Round:
             if done is not None:
                 return done
             # There may be nobody of that kind just now.
-            while not self._kill(self._drawn()) and self._look() is None:
+            while not self._kill(self._noted(self._drawn())) and self._look() is None:
                 time.sleep(_POLL)
 
     def _size(self) -> int:
@@ -172,6 +172,12 @@ class Round:
             # Another one could be the end of `main`, as it should.
             del chances["worker"], chances["zygote"]
         return self._chance.choices(list(chances), list(chances.values()))[0]
+
+    def _noted(self, kind: str) -> str:
+        with self._log.open("ab", buffering=0) as file:
+            file.write(f"death {kind}\n".encode())
+            os.fsync(file.fileno())
+        return kind
 
     def _kill(self, kind: str) -> bool:
         match kind:
