@@ -5,6 +5,9 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from volant.engine import ownership
 from volant.engine.ownership import HomeLock
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -41,6 +44,16 @@ def test_the_engine_of_a_home_that_was_copied_may_be_alive(tmp_path: Path) -> No
     lock.note("alive")
     shutil.copy(tmp_path / "engine.lock", tmp_path / "copy.lock")
     assert taken(tmp_path / "copy.lock").before == ()
+
+
+def test_the_engine_of_another_boot_or_machine_may_be_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "engine.lock"
+    lock = taken(path)
+    lock.note("elsewhere")
+    lock.release()
+    with monkeypatch.context() as patch:
+        patch.setattr(ownership, "_boot_id", lambda: "another")
+        assert taken(path).before == ()
 
 
 def test_a_file_that_an_older_release_or_nobody_wrote_names_nobody(tmp_path: Path) -> None:

@@ -54,10 +54,11 @@ class HomeLock:
 
 
 def _names(descriptor: int) -> tuple[str, ...]:
-    """The engines that the file names; none where it is the copy of another home's, whose engine may be alive."""
+    """The engines that the file names, if they must be dead: those of a copied home, or of another machine that has the
+    same folder and does not share its locks, may be alive."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         found = json.loads(os.pread(descriptor, 64 * 1024, 0))
-        if found["file"] == _identity(descriptor):
+        if found["file"] == _identity(descriptor) and found["boot"] == _boot_id():
             return tuple(map(str, found["engines"]))
     return ()
 
