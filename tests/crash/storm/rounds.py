@@ -200,6 +200,8 @@ class Round:
                 killed = 1
         if killed:
             self._kills[kind] += 1
+            # Once more: what was executed between the first note and the death is before it, too.
+            self._noted(kind)
         return killed > 0
 
     def _kill_clients(self) -> int:
