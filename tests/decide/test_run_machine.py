@@ -10,10 +10,12 @@ from volant.decide.commands import (
     EndTree,
     Enqueue,
     Lend,
+    Release,
     RunFinished,
     TakeBack,
     Tell,
     TellRecorded,
+    TellSoon,
     WakeAt,
     Withdraw,
 )
@@ -707,6 +709,99 @@ def test_a_parent_is_told_no_later_outcome_while_an_earlier_one_is_on_its_way() 
     assert driver.take(driver.machine.waiting(again, 1, driver.now)) == [
         TellRecorded(again, ((ActionId("c"), CallId(2)),))
     ]
+
+
+def test_a_child_that_ends_now_is_told_after_those_that_ended_before() -> None:
+    """`b` had won against `a`; both are called again, and `a` ends before the parent has said that it waits."""
+    driver = Driver()
+    root = driver.start()
+    for number, name in enumerate("abc"):
+        driver.call(root, name, number)
+    a = driver.start(ActionId("a"))
+    driver.finish(driver.start(ActionId("c")))
+    driver.finish(driver.start(ActionId("b")))
+    driver.leave(root, LOST)
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "b", "c"))
+    driver.call(again, "a", 0)
+    driver.call(again, "b", 1)
+    # It has not asked for `c`, and may yet.
+    assert driver.finish(a) == [Release(a), TellSoon(again), Release(a)]
+    assert driver.take(driver.machine.waiting(again, 0, driver.now)) == [
+        TellRecorded(again, ((ActionId("b"), CallId(1)), (ActionId("a"), CallId(0))))
+    ]
+
+
+def test_a_child_that_ends_while_an_earlier_outcome_is_read_is_told_after_it() -> None:
+    driver = Driver()
+    root = driver.start()
+    for number, name in enumerate("ab"):
+        driver.call(root, name, number)
+    a = driver.start(ActionId("a"))
+    driver.finish(driver.start(ActionId("b")))
+    driver.leave(root, LOST)
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "b"))
+    driver.call(again, "a", 0)
+    assert driver.call(again, "b", 1) == [TellRecorded(again, ((ActionId("b"), CallId(1)),))]
+    assert TellRecorded(again, ((ActionId("a"), CallId(0)),)) in driver.finish(a)
+    # Only the first attempt was told anything.
+    assert driver.told() == [(1, RESULT)]
+
+
+def test_an_action_that_is_executed_again_waits_until_its_children_of_before_are_gone() -> None:
+    """Otherwise it is told that they were aborted, or begins them anew and forgets what they had done."""
+    driver = Driver(spec(retries=RetrySpec(count=1)))
+    root = driver.start()
+    driver.call(root, "mid", 1)
+    mid = driver.start(ActionId("mid"))
+    driver.call(mid, "leaf", 2)
+    leaf = driver.start(ActionId("leaf"))
+    driver.finish(mid, failed())
+    driver.finish(root, failed())
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "mid"))
+    driver.call(again, "mid", 1)
+    assert driver.queue == []
+    driver.leave(leaf, Exit(signal=15))
+    assert driver.queue == [ActionId("mid")]
+    mid = driver.start(ActionId("mid"))
+    driver.machine.recorded_children(mid, earlier(driver, "leaf"))
+    driver.call(mid, "leaf", 2)
+    driver.finish(driver.start(ActionId("leaf")))
+    assert driver.actions[ActionId("leaf")].attempts == 2
+
+
+def test_an_action_that_waits_for_its_children_of_before_can_be_aborted() -> None:
+    driver = Driver(spec(retries=RetrySpec(count=1)))
+    root = driver.start()
+    driver.call(root, "mid", 1)
+    mid = driver.start(ActionId("mid"))
+    driver.call(mid, "leaf", 2)
+    leaf = driver.start(ActionId("leaf"))
+    driver.finish(mid, failed())
+    driver.finish(root, failed())
+    again = driver.start()
+    driver.machine.recorded_children(again, earlier(driver, "mid"))
+    driver.call(again, "mid", 1)
+    driver.take(driver.machine.abort(None, "enough", driver.now))
+    driver.leave(again, Exit(signal=15))
+    driver.leave(leaf, Exit(signal=15))
+    assert driver.queue == []
+    assert driver.machine.is_finished
+
+
+def test_an_attempt_whose_process_begins_while_it_is_being_ended_counts_in_its_action_s_row() -> None:
+    """An engine that goes on from there would not know that there is an attempt to close."""
+    driver = Driver()
+    root = driver.start()
+    driver.call(root, "a", 1)
+    driver.queue.remove(ActionId("a"))
+    driver.machine.admitted(ActionId("a"), AttemptKey(9))
+    driver.take(driver.machine.abort(ActionId("a"), "enough", driver.now))
+    driver.take(driver.machine.started(AttemptKey(9), 100, "log", driver.now))
+    assert (ActionId("a"), 0) in driver.attempts
+    assert driver.actions[ActionId("a")].attempts == 1
 
 
 def test_a_run_that_has_ended_says_nothing_more() -> None:

@@ -74,10 +74,30 @@ class TellRecorded(msgspec.Struct, frozen=True):
     calls: tuple[tuple[ActionId, CallId], ...]
 
 
+class TellSoon(msgspec.Struct, frozen=True):
+    """The attempt has asked for outcomes that it is told when it waits. If it does not say so, call
+    `RunMachine.lost_patience` after a while."""
+
+    key: AttemptKey
+
+
 class RunFinished(msgspec.Struct, frozen=True):
     """The run has ended and nothing of it is alive; tell so once what is written now is committed."""
 
     outcome: Outcome
 
 
-Command = Enqueue | LookUp | Withdraw | Release | EndTree | Tell | Lend | TakeBack | WakeAt | TellRecorded | RunFinished
+Command = (
+    Enqueue
+    | LookUp
+    | Withdraw
+    | Release
+    | EndTree
+    | Tell
+    | Lend
+    | TakeBack
+    | WakeAt
+    | TellRecorded
+    | TellSoon
+    | RunFinished
+)

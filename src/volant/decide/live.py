@@ -25,6 +25,8 @@ class Stage(Enum):
     """It waits for the time of its next attempt."""
     SLEEPING = auto()
     """It is a timer."""
+    HELD = auto()
+    """It is executed again, and waits until what it left below itself the last time is gone."""
     QUEUED = auto()
     """It waits for a place."""
     STARTING = auto()

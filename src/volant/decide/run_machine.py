@@ -22,6 +22,7 @@ from volant.decide.commands import (
     TakeBack,
     Tell,
     TellRecorded,
+    TellSoon,
     WakeAt,
     Withdraw,
 )
@@ -67,6 +68,8 @@ class RunMachine:
         """Whose attempts were admitted and are not gone."""
         self.root: LiveAction | None = None
         self.outcome: Outcome | None = None
+        self._remains: dict[ActionId, LiveAction] = {}
+        """Actions that have ended while something below them is still being ended."""
         self._unwritten = Unwritten(record.run, launcher=record.mode, host=host)
         self._warned: set[str] = set()
         self._looks_up = looks_up
@@ -177,6 +180,9 @@ class RunMachine:
         live.attempt.pid = pid
         live.attempt.log = log
         self._unwritten.attempt(live, live.attempt)
+        if live.stage is Stage.ENDING:
+            # With its count of attempts: an engine that goes on from here has to know of this one.
+            self._unwritten.action(live)
         self._begin(live, live.attempt, now)
         return []
 
@@ -233,7 +239,7 @@ class RunMachine:
                 commands += self._settle(live, Aborted(reason=live.abort_reason or "aborted"), now)
             case Stage.ENDED:
                 commands += self._check_end(now)
-            case Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.SLEEPING | Stage.QUEUED:
+            case Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.SLEEPING | Stage.HELD | Stage.QUEUED:
                 msg = f"action {live.id} is {live.stage.name} without a process"
                 raise AssertionError(msg)
             case _:
@@ -533,6 +539,12 @@ class RunMachine:
             live.parent.children[live.id] = live
         phase = ActionPhase.QUEUED if live.due_at is None else ActionPhase.PAUSED
         self._unwritten.change(ChangeKind.ACTION_CREATED, phase, now, live=live)
+        if live.id in self._remains:
+            # It would ask for what is being ended, and its children's outcomes are not all known yet.
+            live.stage = Stage.HELD
+            live.phase = ActionPhase.QUEUED
+            self._unwritten.action(live)
+            return []
         if live.due_at is None or self._looks_up:
             return self._enqueue(live, now)
         return self._sleep(live, live.due_at, now)
@@ -657,15 +669,28 @@ class RunMachine:
             # Its process may be gone only when this engine is too.
             self._unwritten.attempt(live, live.attempt)
         del self.actions[live.id]
-        if live.parent is not None:
-            del live.parent.children[live.id]
-        commands = self._answer_callers(live, outcome, now)
+        commands = self._detach(live, now)
+        commands += self._answer_callers(live, outcome, now)
         for child in list(live.children.values()):
             if child.abort_reason is None:
                 commands += self._abort(child, "its parent has ended", AbortCause.PARENT, now)
+        if live.children:
+            self._remains[live.id] = live
         if live is self.root:
             self.outcome = outcome
         return commands + self._check_end(now)
+
+    def _detach(self, live: LiveAction, now: datetime) -> list[Command]:
+        """An action that has ended is below its parent no more; if it was the last, that may be executed again."""
+        parent = live.parent
+        if parent is None:
+            return []
+        del parent.children[live.id]
+        if parent.children or self._remains.get(parent.id) is not parent:
+            return []
+        del self._remains[parent.id]
+        again = self.actions.get(parent.id)
+        return self._enqueue(again, now) if again is not None and again.stage is Stage.HELD else []
 
     def _answer_callers(self, live: LiveAction, outcome: Outcome, now: datetime) -> list[Command]:
         """Tell who waits for an action that has ended. If nobody does, its parent may still ask for it."""
@@ -676,6 +701,10 @@ class RunMachine:
                 continue
             if isinstance(outcome, Aborted) and live.cancelled_by not in (None, (key, call)):
                 commands += self._hold(live, caller.attempt, key, call, now)
+                continue
+            replay = caller.attempt.replay
+            if replay is not None and live.cancelled_by is None and self._races(live, caller.attempt, replay):
+                commands += self._tell_in_order(live.id, caller.attempt, replay, key, call, now)
                 continue
             del caller.attempt.calls[call]
             message = ChildEnded(
@@ -716,6 +745,21 @@ class RunMachine:
         live.callers.append((key, call))
         attempt.held[call] = live
         return self._answer_waiting(key, attempt, now) if attempt.waits else []
+
+    @staticmethod
+    def _races(live: LiveAction, attempt: LiveAttempt, replay: Replay) -> bool:
+        """Whether its outcome must not overtake some of before: the attempt may not even have asked for them yet."""
+        return live.kind is ActionKind.TASK and (attempt.telling > 0 or not replay.is_done)
+
+    def _tell_in_order(
+        self, action: ActionId, attempt: LiveAttempt, replay: Replay, key: AttemptKey, call: CallId, now: datetime
+    ) -> list[Command]:
+        """An action has ended while its caller is told what ended before: in a race, that has won."""
+        replay.add(action)
+        replay.ask(action, call)
+        if attempt.waits:
+            return self._answer_waiting(key, attempt, now)
+        return [*self._recorded(key, attempt, replay.ready()), TellSoon(key)]
 
     def _answer_waiting(self, key: AttemptKey, attempt: LiveAttempt, now: datetime) -> list[Command]:
         """What an attempt is told because it waits: recorded outcomes, and then what it once cancelled."""
@@ -758,7 +802,7 @@ class RunMachine:
         commands: list[Command] = []
         for live in tree:
             match live.stage:
-                case Stage.QUEUED | Stage.BACKING_OFF | Stage.SLEEPING:
+                case Stage.QUEUED | Stage.BACKING_OFF | Stage.SLEEPING | Stage.HELD:
                     commands.append(Withdraw(live.id))
                     commands += self._settle(live, Aborted(reason=live.abort_reason or reason), now)
                 case Stage.STARTING | Stage.RUNNING | Stage.FINISHED:

@@ -45,6 +45,8 @@ def _wait(action: LiveAction) -> Wait | None:
             return Wait(kind=WaitKind.BACKOFF, until=action.not_before)
         case Stage.SLEEPING:
             return Wait(kind=WaitKind.TIMER, until=action.due_at)
+        case Stage.HELD:
+            return Wait(kind=WaitKind.ENDING, reason="what it had called when it was executed before")
         case Stage.STARTING:
             return Wait(kind=WaitKind.PROCESS)
         case Stage.RUNNING:

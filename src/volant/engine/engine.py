@@ -25,6 +25,7 @@ from volant.decide.commands import (
     TakeBack,
     Tell,
     TellRecorded,
+    TellSoon,
     WakeAt,
     Withdraw,
 )
@@ -520,6 +521,8 @@ class Engine:
                     self._commits.then(live, command)
                 case TellRecorded(key=key, calls=calls):
                     self._replays.tell(live, key, calls)
+                case TellSoon(key=key):
+                    self._replays.called(live, key)
                 case WakeAt(action=action, at=at):
                     live.timers[action] = self._clock.call_at(at, partial(self._time_came, live, action, at))
                 case _:

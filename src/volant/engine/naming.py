@@ -4,7 +4,7 @@ import re
 import secrets
 
 from volant.model.errors import CallError
-from volant.model.ids import RunId
+from volant.model.ids import ActionId, RunId
 
 _RUN_NAME = re.compile(r"\w[\w.-]{0,99}")
 """It becomes the name of a folder."""
@@ -29,6 +29,11 @@ def new_run_name() -> RunId:
     """Two words and four letters: about 2,500 times 280,000 names."""
     tail = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz") for _ in range(4))
     return RunId(f"{secrets.choice(_FIRST)}-{secrets.choice(_SECOND)}-{tail}")
+
+
+def new_root() -> ActionId:
+    """An id for the root action of a run, which has no parent that it could follow from."""
+    return ActionId(secrets.token_hex(16))
 
 
 def checked_run_name(name: str) -> RunId:

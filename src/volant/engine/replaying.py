@@ -75,7 +75,7 @@ class Replays:
         self._spawn(self._read_and_tell(live, key))
 
     def called(self, live: LiveRun, key: AttemptKey) -> None:
-        """The attempt called a task. One whose thread never waits must get its recorded outcomes all the same."""
+        """The attempt may be owed outcomes. One whose thread never waits must get them all the same."""
         if not self._decided(live, live.machine.owes, key):
             return
         self.gone(key)

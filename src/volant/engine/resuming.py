@@ -42,7 +42,7 @@ async def read_interrupted(journal: Journal, record: RunRecord) -> Interrupted:
         raise _missing(record, "its root action")
     unfinished = await _unfinished(journal, record)
     parents = await _ended_parents(journal, record, unfinished)
-    specs = {action.spec for action in (root, *unfinished, *parents)}
+    specs = dict.fromkeys(action.spec for action in (root, *unfinished, *parents))
     bodies = {spec: await _body(journal, record, spec) for spec in specs}
     options, code = decode_submission(record.options)
     return Interrupted(

@@ -12,6 +12,7 @@ import msgspec
 from volant.engine.ending import Endings
 from volant.engine.engine import Engine
 from volant.engine.lookups import Lookups
+from volant.engine.naming import new_root
 from volant.engine.owning import own
 from volant.engine.resolving import resolve
 from volant.engine.resuming import read_interrupted
@@ -52,7 +53,7 @@ from volant.model.control_protocol import (
     Welcome,
 )
 from volant.model.errors import EngineError, VolantError
-from volant.model.ids import RunId
+from volant.model.ids import ActionId, RunId
 from volant.model.records import Change, RunRecord
 from volant.model.submissions import encode_submission, missing_variables
 from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
@@ -123,6 +124,8 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether engines of other homes write to the same journal."""
     journal_place: str = ""
     """For clients, who may expect another one."""
+    new_root: Callable[[], ActionId] = new_root
+    """Makes up the id of a root action."""
 
 
 class Service:
@@ -139,6 +142,7 @@ class Service:
             home=parts.home,
             blobs=parts.blobs,
             resolve=partial(resolve, lookups=self.lookups, check=self._check_blobs),
+            new_root=parts.new_root,
         )
         self._settling = asyncio.Lock()
         """One at a time goes on with, ends or deletes a run that nobody executes."""
@@ -152,7 +156,8 @@ class Service:
             home=parts.home,
         )
         self.clients: set[Client] = set()
-        self._watchers: dict[RunId, set[Watcher]] = {}
+        self._watchers: dict[RunId, dict[Watcher, None]] = {}
+        """In the order in which they came."""
         self._has_told_interrupted = False
 
     def accept(self) -> "Client":
@@ -170,12 +175,12 @@ class Service:
             watcher.give_up(error)
 
     def watch(self, watcher: Watcher) -> None:
-        self._watchers.setdefault(watcher.run, set()).add(watcher)
+        self._watchers.setdefault(watcher.run, {})[watcher] = None
 
     def unwatch(self, watcher: Watcher) -> None:
         watchers = self._watchers.get(watcher.run)
         if watchers is not None:
-            watchers.discard(watcher)
+            watchers.pop(watcher, None)
             if not watchers:
                 del self._watchers[watcher.run]
 

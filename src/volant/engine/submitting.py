@@ -1,6 +1,5 @@
 """From a client's submission to a run."""
 
-import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -35,8 +34,10 @@ class Submissions:
         home: str,
         blobs: str,
         resolve: Callable[[Reuse], Awaitable[tuple[RunRecord, Reuse]]],
+        new_root: Callable[[], ActionId],
     ) -> None:
-        """*resolve* finds the run that a client means to take over from, as `volant.engine.resolving.resolve` does."""
+        """*resolve* finds the run that a client means to take over from, as `volant.engine.resolving.resolve` does;
+        *new_root* makes up the id of a root action."""
         self._engine = engine
         self._journal = journal
         self._clock = clock
@@ -44,6 +45,7 @@ class Submissions:
         self._home = home
         self._blobs = blobs
         self._resolve = resolve
+        self._new_root = new_root
 
     async def submit(self, message: SubmitRun, launcher: Callable[[RunId, str], Launcher]) -> LiveRun:
         """Create a run; returns once it is committed. *launcher* gives what executes a run of a mode.
@@ -55,7 +57,7 @@ class Submissions:
             EngineGoneError: the engine is leaving; nothing was written.
         """
         options = message.options
-        root = ActionId(secrets.token_hex(16))
+        root = self._new_root()
         if options.reuse is not None:
             before, reuse = await self._resolve(options.reuse)
             options = msgspec.structs.replace(options, reuse=reuse)

@@ -195,6 +195,17 @@ class LeaseConformance(ABC):
 
         self._with(tmp_path, body)
 
+    def test_fenced_though_whoever_took_the_run_over_has_released_it(self, tmp_path: Path) -> None:
+        async def body(a: Owner, b: Owner) -> None:
+            await a.journal.commit(Batch(runs=(sample_run(),), actions=(sample_action(1),)))
+            await self.run_out(tmp_path, R1)
+            await b.leases.acquire(R1)
+            await b.leases.release(R1)
+            assert "r1" in str(await refused(a.journal.commit(Batch(actions=(sample_action(1, phase=DONE),)))))
+            assert list(await b.leases.reap()) == [R1]
+
+        self._with(tmp_path, body)
+
     def test_fenced_what_others_wrote_meanwhile_is_known_to_who_acquires_again(self, tmp_path: Path) -> None:
         async def body(a: Owner, b: Owner) -> None:
             await a.journal.commit(Batch(runs=(sample_run(),), changes=(sample_change(1),)))

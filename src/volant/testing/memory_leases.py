@@ -80,10 +80,11 @@ class MemoryLeases:
             BatchRefusedError: one belongs to another.
         """
         for run in runs:
-            lease = self._store.leases.get(run)
-            if lease is None or (lease.owner == self.owner and lease.token == self._holdings.held.get(run)):
+            lease, held = self._store.leases.get(run), self._holdings.held.get(run)
+            if lease is None or (lease.owner == self.owner and lease.token == held):
                 continue
-            if lease.owner or not self._holdings.may_take(run):
+            # What is held with another token was lost, though whoever had it since may have released it.
+            if lease.owner or held is not None or not self._holdings.may_take(run):
                 self._holdings.seen_with_another(run)
                 raise self._holdings.refusal(run, lease.owner)
             self._take(run, lease)

@@ -1,0 +1,167 @@
+"""An engine's process: the real engine and its face, put together as `wiring.engine` does, on simulated adapters."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from random import Random
+
+from tests.simulation.machine import Machine, Process, ProcessClock
+from tests.simulation.stores import Disk, SimulatedJournal, SimulatedLeases
+from tests.simulation.wires import UID, Wire
+from tests.simulation.workers import SimulatedLauncher, Workplace
+from volant.decide.placement import Capacity
+from volant.engine.engine import Engine
+from volant.engine.owning import keep
+from volant.engine.service import InlineClient, Service, ServiceParts
+from volant.journal.sole_leases import SoleLeases
+from volant.launchers.inline import InlineLauncher
+from volant.model.control_protocol import EngineStatus
+from volant.model.ids import ActionId, RunId
+from volant.model.records import Change
+from volant.model.worker_protocol import EngineToWorker
+from volant.ports.launcher import LauncherEvents
+from volant.ports.leases import Leases
+from volant.testing.memory_leases import MemoryLeases
+
+
+class EngineProcess:
+    """One life of an engine."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        disk: Disk,
+        place: Workplace,
+        *,
+        name: str,
+        home: str,
+        others: Callable[[], Sequence["EngineProcess"]],
+    ) -> None:
+        """*others*: engines of the same home that came before."""
+        self.name = name
+        self.home = home
+        self.process = Process(machine, name)
+        self.is_listening = False
+        self.engine: Engine | None = None
+        self.launcher = SimulatedLauncher(place, self.process, name)
+        self._machine = machine
+        self._disk = disk
+        self._others = others
+        self._stopping: asyncio.Event | None = None
+        self.process.start(self._serve())
+        machine.note(name, f"starts in home {home}")
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.is_alive
+
+    def stop(self) -> None:
+        """Tell it to leave, as a signal does."""
+        if self._stopping is not None:
+            self.process.arrive(self._stopping.set)
+
+    def kill(self) -> None:
+        if self.is_alive:
+            self._machine.note(self.name, "dies")
+            self.process.die()
+
+    def connect(self, wire: Wire) -> None:
+        """A client comes."""
+        self.process.arrive(lambda: wire.connect(self._service.accept()))
+
+    async def _serve(self) -> None:
+        machine, process, disk = self._machine, self.process, self._disk
+        await asyncio.sleep(machine.random.uniform(0.05, 0.2))
+        stopping = self._stopping = asyncio.Event()
+        clock = ProcessClock(process, wrong_by=machine.random.choice([0.0, 0.0, -5.0, 5.0]))
+        memory_leases = None
+        if disk.is_shared:
+            duration = timedelta(seconds=disk.lease_seconds)
+            memory_leases = MemoryLeases(disk.store, owner=self.name, duration=duration)
+        journal = SimulatedJournal(disk, process, self.name, memory_leases)
+        leases: Leases = SimulatedLeases(disk, process, memory_leases or SoleLeases(journal, owner=self.name))
+
+        def committed(run: RunId, changes: Sequence[Change]) -> None:
+            service.committed(run, changes)
+
+        def broken(error: BaseException) -> None:
+            machine.note(self.name, f"leaves: {error}")
+            stopping.set()
+
+        engine = self.engine = Engine(
+            journal=journal,
+            clock=clock,
+            capacity=Capacity(cpu=2000, memory=0, processes=machine.random.choice([3, 20])),
+            host="here",
+            log_folder=lambda run: f"logs/{run}",
+            on_committed=committed,
+            on_broken=broken,
+        )
+        self.launcher.events = engine
+        self.launcher.failures_of = self._failures_of
+
+        def lost(runs: Sequence[RunId]) -> None:
+            machine.note(self.name, f"leaves: it lost {', '.join(runs)}")
+            stopping.set()
+
+        keeping = process.loop.create_task(keep(leases, lost=lost))
+        service = self._service = Service(
+            ServiceParts(
+                engine=engine,
+                journal=journal,
+                leases=leases,
+                clock=clock,
+                local=self.launcher,
+                inline=partial(_inline, engine),
+                status=_no_status,
+                stop=stopping.set,
+                home=self.home,
+                blobs="file:///blobs",
+                version="1",
+                engine_name=self.name,
+                until_gone=self._until_gone,
+                pid=1,
+                uid=UID,
+                shares_journal=disk.is_shared,
+                new_root=partial(_new_root, machine.random),
+            )
+        )
+        self.is_listening = True
+        await stopping.wait()
+        self.is_listening = False
+        for client in list(self._service.clients):
+            client.close()
+        await engine.close()
+        await self.launcher.close()
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await journal.close()
+        machine.note(self.name, "has left")
+        process.die()
+
+    async def _until_gone(self, name: str) -> None:
+        """Wait for the workers of an engine of this home, as lifelines do."""
+        for other in self._others():
+            if other.name == name:
+                while any(worker.process.is_alive for worker in other.launcher.workers.values()):
+                    await asyncio.sleep(0.05)
+
+    def _failures_of(self, run: RunId, action: ActionId) -> int:
+        engine = self.engine
+        live = None if engine is None else engine.runs.get(run)
+        found = None if live is None else live.machine.actions.get(action)
+        return 0 if found is None else found.user_failures
+
+
+def _new_root(random: Random) -> ActionId:
+    return ActionId(f"{random.getrandbits(128):032x}")
+
+
+def _inline(events: LauncherEvents, send: Callable[[tuple[EngineToWorker, ...]], None], pid: int) -> InlineClient:
+    launcher = InlineLauncher(events=events, send=send, pid=pid)
+    return InlineClient(launcher=launcher, heard=launcher.heard, gone=launcher.client_gone)
+
+
+def _no_status(request: int) -> EngineStatus:
+    raise AssertionError(request)
