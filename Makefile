@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 # Every start of an engine or a zygote would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test lint types docs docs-serve picture bench sim storm constraints clean distclean
+.PHONY: help setup demo test lint types docs docs-serve picture bench sim crash-points storm constraints clean distclean
 
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
@@ -32,6 +32,7 @@ help:  ## show this list
 	@echo "make docs         build the documentation, warnings are errors; 'make docs-serve' shows it"
 	@echo "make picture      draw the run in README and docs again, as it looks now"
 	@echo "make sim          simulate engines that crash, on a virtual clock (SEEDS=10000, or SEED=7 to see one)"
+	@echo "make crash-points die before and after every commit, send, spawn and rename, each in a run of its own"
 	@echo "make bench        speed beside peers (ONLY=P2,P8 REPS=3)"
 	@echo "make storm        kill everything at random while a large run goes on (ROUNDS=20 DATABASE=postgres SIZE=2000 SEED=1)"
 	@echo "make constraints  let constraints.txt name the newest versions"
@@ -83,6 +84,9 @@ storm: setup
 
 sim: setup
 	@$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) $(ARGS)
+
+crash-points: setup
+	@$(RUN) -m tests.crash.sweep $(ARGS)
 
 constraints: setup
 	@$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --quiet \

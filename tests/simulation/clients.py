@@ -1,7 +1,7 @@
 """Clients: who submits a run and watches it to its end, whatever becomes of engines; and who looks on, or aborts."""
 
 import asyncio
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from tests.simulation.laws import Laws
 from tests.simulation.machine import Machine, Process
@@ -27,7 +27,8 @@ from volant.model.records import RunRecord
 from volant.testing.memory_journal import MemoryStore
 
 CODE = CodeSource(interpreter="python", package_root="", sys_path=(), cwd="/", digest="")
-T = TypeVar("T")
+_CAUTION = 150.0
+"""Seconds; longer than any commit takes."""
 
 
 class ConnectionEnded(Exception):
@@ -117,8 +118,19 @@ class Client:
     """Submits one run and stays until it is told its end."""
 
     def __init__(
-        self, machine: Machine, engines: Engines, laws: Laws, store: MemoryStore, *, run: RunId, program: Program
+        self,
+        machine: Machine,
+        engines: Engines,
+        laws: Laws,
+        store: MemoryStore,
+        *,
+        run: RunId,
+        program: Program,
+        is_cautious: bool,
     ) -> None:
+        """*is_cautious*: it gives an engine that does not answer time to write the run, before it asks another. Two
+        engines that create runs of one name at once can disturb one another; see `take_unowned` of the journal on
+        Postgres, whose port allows rows for whatever nobody owns."""
         self.process = Process(machine, f"client-{run}")
         self.watching = Watching(run, laws, store)
         self.options = RunOptions(
@@ -130,7 +142,8 @@ class Client:
         self._engines = engines
         self._laws = laws
         self._program = program
-        self._is_accepted = False
+        self._has_asked = self._is_accepted = False
+        self._is_cautious = is_cautious
         self.process.start(self._main())
 
     async def _main(self) -> None:
@@ -146,13 +159,15 @@ class Client:
                 if await self._is_executed(peer):
                     await self._watch(peer)
             except ConnectionEnded:
-                pass
+                if self._has_asked and not self._is_accepted and self._is_cautious:
+                    await asyncio.sleep(_CAUTION)
             peer.leave()
             await asyncio.sleep(random.uniform(0.0, 2.0))
 
     async def _is_executed(self, peer: Peer) -> bool:
         run = self.watching.run
         if not self._is_accepted:
+            self._has_asked = True
             answer = await peer.ask(self._submission(peer.next_request()))
             self._is_accepted = not isinstance(answer, Refused) or answer.error == "RunNameTakenError"
             if not isinstance(answer, Refused) or not self._is_accepted:

@@ -80,7 +80,10 @@ class World:
         self.dangers = self.place.dangers = self._dangers()
         self.disk.weather = self._weather()
         everybody = (self.machine, self, self.laws, self.disk.store)
-        self.clients = [Client(*everybody, run=run, program=program) for run, program in self.programs.items()]
+        self.clients = [
+            Client(*everybody, run=run, program=program, is_cautious=self.is_shared)
+            for run, program in self.programs.items()
+        ]
         self.onlookers = [Onlooker(*everybody, run=random.choice(runs)) for _ in range(random.choice([0, 1, 1, 2]))]
         self.aborters = (
             [Aborter(*everybody, run=random.choice(runs), after=random.expovariate(0.5))]

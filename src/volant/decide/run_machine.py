@@ -39,7 +39,7 @@ from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Inline, Payload
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, ChangeKind, RunRecord
-from volant.model.specs import ActionSpec
+from volant.model.specs import ActionKind, ActionSpec
 from volant.model.worker_protocol import (
     Aborted,
     Acknowledged,
@@ -749,7 +749,7 @@ class RunMachine:
     @staticmethod
     def _races(live: LiveAction, attempt: LiveAttempt, replay: Replay) -> bool:
         """Whether its outcome must not overtake some of before: the attempt may not even have asked for them yet."""
-        return live.kind is ActionKind.TASK and (attempt.telling > 0 or not replay.is_done)
+        return live.spec.kind is ActionKind.TASK and (attempt.telling > 0 or not replay.is_done)
 
     def _tell_in_order(
         self, action: ActionId, attempt: LiveAttempt, replay: Replay, key: AttemptKey, call: CallId, now: datetime
