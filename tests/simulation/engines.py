@@ -17,6 +17,7 @@ from volant.engine.service import InlineClient, Service, ServiceParts
 from volant.journal.sole_leases import SoleLeases
 from volant.launchers.inline import InlineLauncher
 from volant.model.control_protocol import EngineStatus
+from volant.model.errors import BatchRefusedError
 from volant.model.ids import ActionId, RunId
 from volant.model.records import Change
 from volant.model.worker_protocol import EngineToWorker
@@ -89,6 +90,10 @@ class EngineProcess:
             machine.note(self.name, f"leaves: {error}")
             stopping.set()
 
+        def given_up(run: RunId, error: BaseException) -> None:
+            machine.note(self.name, f"gives up {run}: {error}")
+            service.given_up(run, error)
+
         engine = self.engine = Engine(
             journal=journal,
             clock=clock,
@@ -97,13 +102,14 @@ class EngineProcess:
             log_folder=lambda run: f"logs/{run}",
             on_committed=committed,
             on_broken=broken,
+            on_given_up=given_up,
         )
         self.launcher.events = engine
         self.launcher.failures_of = self._failures_of
 
         def lost(runs: Sequence[RunId]) -> None:
-            machine.note(self.name, f"leaves: it lost {', '.join(runs)}")
-            stopping.set()
+            for run in runs:
+                engine.give_up(run, BatchRefusedError(f"run '{run}': its lease ran out, and another engine took it"))
 
         keeping = process.loop.create_task(keep(leases, lost=lost))
         service = self._service = Service(

@@ -104,6 +104,10 @@ class SimulatedJournal:
         await self._read()
         return await self._inner.action(run, action)
 
+    async def actions_named(self, run: RunId, actions: Sequence[ActionId]) -> Sequence[ActionRecord]:
+        await self._read()
+        return await self._inner.actions_named(run, actions)
+
     async def matching_actions(self, run: RunId, prefix: str, *, limit: int = 10) -> Sequence[ActionId]:
         await self._read()
         return await self._inner.matching_actions(run, prefix, limit=limit)

@@ -126,7 +126,7 @@ class Worker:
         """How often its action had failed before it; the engine does not tell, the simulation knows."""
         self.process = Process(place.machine, f"w{start.attempt_key}")
         self.ended = Exit(signal=9)
-        self._line = Line(say)
+        self._line = Line(lambda messages, _: say(messages))
         self._caller = Caller(start.attempt_key)
         self._names = ActionNames(self.action)
         self._inbox: deque[tuple[Call, Answer]] = deque()

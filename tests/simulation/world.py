@@ -101,6 +101,8 @@ class World:
         machine.at(calm_at, self._calm)
         if self._trouble:
             machine.after(random.expovariate(self._trouble), self._disturb)
+        if self.is_shared and random.random() < 0.6:
+            machine.after(0.3 + random.expovariate(2.0), self._oversleep)
         if not self._run(self._are_all_told, until=calm_at + LIVENESS):
             left = ", ".join(client.watching.run for client in self.clients if client.watching.ended is None)
             raise self.laws.broken("every run ends or can be resumed", f"the end of {left} was not told")
@@ -191,13 +193,7 @@ class World:
                 machine.note(engine.name, "is told to leave")
                 engine.stop()
             case "sleep" if engine is not None:
-                seconds = random.choice([0.1, *[self.disk.lease_seconds + 5.0] * 3] if self.is_shared else [0.1, 2.0])
-                machine.note(engine.name, f"sleeps for {seconds:g} s")
-                engine.process.sleep(seconds)
-                if seconds > self.disk.lease_seconds:
-                    for wire in self.wires:
-                        if wire.engine is engine.process:
-                            machine.after(random.random(), wire.end)
+                self._put_to_sleep(engine)
             case "worker" if workers:
                 worker = random.choice(workers)
                 if self.place.may_lose(worker.run, worker.action):
@@ -215,6 +211,22 @@ class World:
                 self.disk.weather = self._weather()
             case _:
                 pass
+
+    def _put_to_sleep(self, engine: EngineProcess) -> None:
+        """For long enough that another takes its runs over, if there can be one."""
+        random, machine = self.random, self.machine
+        seconds = self.disk.lease_seconds + random.uniform(2.0, 8.0) if self.is_shared else random.choice([0.1, 2.0])
+        machine.note(engine.name, f"sleeps for {seconds:.1f} s")
+        engine.process.sleep(seconds)
+        if self.is_shared:
+            for wire in self.wires:
+                if wire.engine is engine.process:
+                    machine.after(random.random(), wire.end)
+
+    def _oversleep(self) -> None:
+        engines = [engine for engine in self.engines if engine.is_alive and engine.launcher.workers]
+        if engines:
+            self._put_to_sleep(self.random.choice(engines))
 
     def _free_disk(self) -> None:
         if self.disk.weather.is_disk_full:
