@@ -200,8 +200,15 @@ class TestEnding:
                 worker.end(grace=grace)
                 assert worker.exited().signal == (signal.SIGTERM if grace else signal.SIGKILL)
 
-    def test_a_stopped_process_is_killed(self, engine: FakeEngine) -> None:
+    def test_a_stopped_process_hears_that_it_is_to_end(self, engine: FakeEngine) -> None:
         worker = engine.fork(user_tasks.sleeps, seconds=600)
+        os.kill(worker.pid, signal.SIGSTOP)
+        worker.end(grace=3600)
+        assert worker.exited().signal == signal.SIGTERM
+
+    def test_a_stopped_process_that_does_not_heed_it_is_killed(self, engine: FakeEngine, tmp_path: Path) -> None:
+        worker = engine.fork(user_tasks.ignores_sigterm, path=str(tmp_path))
+        wait_for((tmp_path / "ready").exists, "the daemon")
         os.kill(worker.pid, signal.SIGSTOP)
         worker.end(grace=0.1)
         assert worker.exited().signal == signal.SIGKILL
