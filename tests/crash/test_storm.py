@@ -53,7 +53,7 @@ def calm() -> Outcome:
 
 
 def test_a_small_storm_on_sqlite_breaks_no_law(calm: Outcome) -> None:
-    outcome = Round(Sqlite(), size=50, seed="3", pace=0.25).play()
+    outcome = Round(Sqlite(), size=50, seed="3", pace=0.25, deaths=6).play()
     assert outcome.faults == ()
     assert outcome.kills.total() > 0
     assert outcome.result == calm.result
@@ -65,7 +65,7 @@ def test_a_small_storm_on_postgres_breaks_no_law(calm: Outcome) -> None:
     except NoPostgresError as error:
         pytest.skip(f"NO STORM ON POSTGRES IS TESTED HERE: {error}")
     with server:
-        outcome = Round(Postgres(server), size=50, seed="2", pace=0.25).play()
+        outcome = Round(Postgres(server), size=50, seed="2", pace=0.25, deaths=6).play()
     assert outcome.faults == ()
     assert outcome.kills.total() > 0
     assert outcome.result == calm.result

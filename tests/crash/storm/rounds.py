@@ -50,8 +50,9 @@ class Outcome(NamedTuple):
 class Round:
     """A home, a project and a log of its own; everything in one folder that goes when all was well."""
 
-    def __init__(self, database: Database, *, size: int, seed: str, pace: float) -> None:
-        """*pace* is the time between two deaths in seconds, on average; 0 lets everything live."""
+    def __init__(self, database: Database, *, size: int, seed: str, pace: float, deaths: int = 10_000) -> None:
+        """*pace* is the time between two deaths in seconds, on average; 0 lets everything live. There are so many
+        *deaths* at most."""
         self.folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="volant-storm-")))
         self._home = self.folder / "home"
         self._project = self.folder / "project"
@@ -62,6 +63,7 @@ class Round:
         self._groups = max(2, size // ACTIONS_PER_GROUP)
         self._chance = random.Random(seed)
         self._pace = pace
+        self._deaths = deaths
         self._kills: Counter[str] = Counter()
         self._pauses: list[float] = []
         self._losses = 0
@@ -112,7 +114,7 @@ class Round:
             before = self._size()
             # A death after which nothing happens any more would be hidden by the next one.
             done = self._wait(
-                lambda: until <= time.monotonic() < calm_from and self._pace > 0 and self._size() > before
+                lambda: until <= time.monotonic() < calm_from and self._may_kill() and self._size() > before
             )
             if done is not None:
                 return done
@@ -172,6 +174,9 @@ class Round:
             # Another one could be the end of `main`, as it should.
             del chances["worker"], chances["zygote"]
         return self._chance.choices(list(chances), list(chances.values()))[0]
+
+    def _may_kill(self) -> bool:
+        return self._pace > 0 and self._kills.total() < self._deaths
 
     def _noted(self, kind: str) -> str:
         with self._log.open("ab", buffering=0) as file:
