@@ -100,7 +100,7 @@ class Lines:
 def failure_line(change: Change) -> str | None:
     """What a change says about a failure; None for all other changes."""
     attempt = f"attempt {change.attempt + 1}" if change.attempt is not None else "attempt"
-    if change.kind is ChangeKind.ATTEMPT_ENDED and change.phase is not ActionPhase.SUCCEEDED:
+    if change.kind is ChangeKind.ATTEMPT_ENDED and change.phase not in {ActionPhase.SUCCEEDED, ActionPhase.PAUSED}:
         return f"{change.name}: {attempt} failed, trying again: {change.message}"
     if change.kind is ChangeKind.ACTION_ENDED and change.phase in {ActionPhase.FAILED, ActionPhase.TIMED_OUT}:
         word = "failed" if change.phase is ActionPhase.FAILED else "timed out"

@@ -160,9 +160,11 @@ class Tally:
         self._count(live, -1)
         if change.kind is ChangeKind.ATTEMPT_ENDED:
             # The action goes on: with another attempt, which is queued until it starts.
-            live.phase = ActionPhase.QUEUED
-            live.row.message = change.message
-            self.retried += 1
+            is_put_away = change.phase is ActionPhase.PAUSED
+            live.phase = ActionPhase.PAUSED if is_put_away else ActionPhase.QUEUED
+            if not is_put_away:
+                live.row.message = change.message
+                self.retried += 1
         else:
             live.phase = change.phase
             self.phase = ActionPhase.RUNNING

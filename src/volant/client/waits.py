@@ -16,16 +16,23 @@ def describe_wait(wait: Wait, *, now: datetime | None = None) -> str:
             return f"backs off until {_clock(wait.until, now)}" if wait.until is not None else "backs off"
         case WaitKind.TIMER:
             return f"sleeps until {_clock(wait.until, now)}" if wait.until is not None else "sleeps"
+        case WaitKind.PAUSED:
+            until = "" if wait.until is None else f" until {_clock(wait.until, now)}"
+            return f"put away{until}, waits for {_children(wait.calls)}"
         case WaitKind.PROCESS:
             return "waits for its process"
         case WaitKind.CHILDREN:
-            return "waits for a child" if wait.calls == 1 else f"waits for {wait.calls:,} children"
+            return f"waits for {_children(wait.calls)}"
         case WaitKind.EVENT:
             return "waits for something of its own"
         case WaitKind.ENDING:
             return f"is being ended: {wait.reason}" if wait.reason else "waits for the end of its process"
         case _:
             assert_never(wait.kind)
+
+
+def _children(calls: int) -> str:
+    return "a child" if calls == 1 else f"{calls:,} children"
 
 
 def _place(wait: Wait) -> str:

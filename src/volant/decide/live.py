@@ -27,6 +27,10 @@ class Stage(Enum):
     """It is a timer."""
     HELD = auto()
     """It is executed again, and waits until what it left below itself the last time is gone."""
+    PAUSING = auto()
+    """Its process is being ended, since it only waits, and for long."""
+    PAUSED = auto()
+    """It waits without a process; the end of something that it called queues it again."""
     QUEUED = auto()
     """It waits for a place."""
     STARTING = auto()
@@ -100,12 +104,14 @@ class LiveAttempt:
     """The attempt that an action has now."""
 
     __slots__ = (
+        "blocker",
         "calls",
         "cpu_seconds",
         "earlier",
         "ended_at",
         "exit_status",
         "failure",
+        "for_engine",
         "held",
         "key",
         "log",
@@ -142,6 +148,10 @@ class LiveAttempt:
         """Recorded outcomes that are being read for it."""
         self.waits = False
         """It said that it has nothing to do."""
+        self.for_engine = False
+        """And that nothing of its own can wake it."""
+        self.blocker: ActionId | None = None
+        """A call that was last seen to keep it from being put away."""
         self.held: dict[CallId, LiveAction] = {}
         """Calls that an earlier attempt of the parent cancelled: they wait to be cancelled again."""
         self.replay: Replay | None = None
@@ -203,6 +213,7 @@ class LiveAction:
         "phase",
         "queued_at",
         "reused_from",
+        "roused",
         "spec",
         "spec_digest",
         "stage",
@@ -258,6 +269,8 @@ class LiveAction:
         """The run that executed it, where its outcome was taken over."""
         self.not_before: datetime | None = None
         """When the next attempt may start, after a failure."""
+        self.roused = False
+        """Something that it waits for has ended while its process was being ended."""
         self.checkpoint: SavedCheckpoint | None = None
         """What its attempts saved last."""
         self.due_at: datetime | None = None

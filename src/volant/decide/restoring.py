@@ -59,7 +59,8 @@ def revive(past: Past, now: datetime) -> tuple[LiveAction, list[Revived]]:
         if parent is not None:
             parent.children[live.id] = live
         attempt = past.attempts.get(live.id)
-        is_lost = attempt is not None and not attempt.phase.is_final
+        # What was put away has ended, without an outcome.
+        is_lost = attempt is not None and not attempt.phase.is_final and attempt.ended_at is None
         revived.append(
             Revived(
                 live=live,

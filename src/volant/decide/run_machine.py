@@ -6,7 +6,7 @@ it and only then performs the `Tell` and `RunFinished` that were returned before
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 import msgspec
@@ -28,6 +28,7 @@ from volant.decide.commands import (
 )
 from volant.decide.exits import failure_of
 from volant.decide.live import AbortCause, Earlier, LiveAction, LiveAttempt, Stage, outcome_of
+from volant.decide.pausing import PARK_AFTER, may_be_put_away
 from volant.decide.replay import Replay
 from volant.decide.restoring import Past, revive
 from volant.decide.retrying import RunAgain, after_failure
@@ -58,7 +59,9 @@ from volant.model.worker_protocol import (
 class RunMachine:
     """One live run."""
 
-    def __init__(self, record: RunRecord, *, host: str, looks_up: bool = False) -> None:
+    def __init__(
+        self, record: RunRecord, *, host: str, park_after: timedelta = PARK_AFTER, looks_up: bool = False
+    ) -> None:
         """*looks_up*: whether outcomes may be taken over from another run."""
         self.record = record
         self.run: RunId = record.run
@@ -71,6 +74,7 @@ class RunMachine:
         self._remains: dict[ActionId, LiveAction] = {}
         """Actions that have ended while something below them is still being ended."""
         self._unwritten = Unwritten(record.run, launcher=record.mode, host=host)
+        self._park_after = park_after
         self._warned: set[str] = set()
         self._looks_up = looks_up
         self._looked_up: set[ActionId] = set()
@@ -120,7 +124,7 @@ class RunMachine:
             if each.is_orphan:
                 commands += self._abort(live, "its parent has ended", AbortCause.PARENT, now)
             elif live.abort_reason is None:
-                commands += self._queue_again(live, now)
+                commands += self._go_on(live, now)
         return commands + self._check_end(now)
 
     def abort(self, action: ActionId | None, reason: str, now: datetime) -> list[Command]:
@@ -237,9 +241,13 @@ class RunMachine:
             case Stage.ENDING:
                 attempt.phase = ActionPhase.ABORTED
                 commands += self._settle(live, Aborted(reason=live.abort_reason or "aborted"), now)
+            case Stage.PAUSING:
+                commands += self._paused(live, attempt, now)
             case Stage.ENDED:
                 commands += self._check_end(now)
-            case Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.SLEEPING | Stage.HELD | Stage.QUEUED:
+            case (
+                Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.SLEEPING | Stage.HELD | Stage.PAUSED | Stage.QUEUED
+            ):
                 msg = f"action {live.id} is {live.stage.name} without a process"
                 raise AssertionError(msg)
             case _:
@@ -409,8 +417,8 @@ class RunMachine:
         live.cancelled_by = (key, call)
         return commands + self._abort(live, "cancelled by its caller", AbortCause.CALLER, now)
 
-    def waiting(self, key: AttemptKey, told: int, now: datetime) -> list[Command]:
-        """The attempt has nothing to do until something arrives."""
+    def waiting(self, key: AttemptKey, told: int, now: datetime, *, for_engine: bool = False) -> list[Command]:
+        """The attempt has nothing to do until something arrives; *for_engine*: and nothing of its own can."""
         live = self._speaking(key)
         if live is None or live.attempt is None:
             return []
@@ -422,6 +430,9 @@ class RunMachine:
         if attempt.telling:
             return answers
         attempt.waits = True
+        attempt.for_engine = for_engine
+        if may_be_put_away(live, self.actions, now=now, park_after=self._park_after):
+            return self._put_away(live, attempt, key, now)
         # An inline sync function also waits for those that are executed on top of it, and for its turn.
         is_below = self.record.mode == "inline" and not live.spec.is_async
         return [Lend(key, for_calls=bool(attempt.calls) or is_below), *answers]
@@ -628,6 +639,46 @@ class RunMachine:
             return [WakeAt(live.id, at)]
         return self._enqueue(live, now)
 
+    def _put_away(self, live: LiveAction, attempt: LiveAttempt, key: AttemptKey, now: datetime) -> list[Command]:
+        """End the process of an attempt that only waits."""
+        live.stage = Stage.PAUSING
+        live.phase = ActionPhase.PAUSED
+        attempt.phase = ActionPhase.PAUSED
+        attempt.ended_at = now
+        self._unwritten.action(live)
+        self._unwritten.attempt(live, attempt)
+        self._unwritten.change(ChangeKind.ATTEMPT_ENDED, ActionPhase.PAUSED, now, live=live)
+        return [EndTree(key)]
+
+    def _paused(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> list[Command]:
+        """The process of an attempt that only waits is gone."""
+        for child in live.children.values():
+            child.callers.clear()
+        attempt.replay = None
+        if live.roused:
+            live.roused = False
+            return self._queue_again(live, now)
+        live.stage = Stage.PAUSED
+        parent = live.parent
+        if parent is None or parent.attempt is None or parent.attempt.key is None:
+            return []
+        if not may_be_put_away(parent, self.actions, now=now, park_after=self._park_after):
+            return []
+        return self._put_away(parent, parent.attempt, parent.attempt.key, now)
+
+    def _rouse(self, live: LiveAction, now: datetime) -> list[Command]:
+        """Something that it called has ended."""
+        if live.stage is Stage.PAUSING:
+            live.roused = True
+        return self._queue_again(live, now) if live.stage is Stage.PAUSED else []
+
+    def _go_on(self, live: LiveAction, now: datetime) -> list[Command]:
+        """An action that had not ended when the last engine did."""
+        if live.phase is ActionPhase.PAUSED and live.due_at is None and live.children:
+            live.stage = Stage.PAUSED
+            return []
+        return self._queue_again(live, now)
+
     def _lost_with_engine(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> None:
         live.attempt = attempt
         self._unwritten.attempt(live, attempt)
@@ -699,6 +750,9 @@ class RunMachine:
             caller = self.keys.get(key)
             if caller is None or caller.attempt is None or call not in caller.attempt.calls:
                 continue
+            if caller.stage is Stage.PAUSING:
+                # Its next attempt is told.
+                continue
             if isinstance(outcome, Aborted) and live.cancelled_by not in (None, (key, call)):
                 commands += self._hold(live, caller.attempt, key, call, now)
                 continue
@@ -715,7 +769,7 @@ class RunMachine:
         if not live.callers and parent is not None and parent.attempt is not None:
             self._remember(parent, parent.attempt, Earlier.of(live.record(self.run)))
         live.callers.clear()
-        return commands
+        return commands if parent is None else commands + self._rouse(parent, now)
 
     def _remember(self, parent: LiveAction, attempt: LiveAttempt, child: Earlier) -> None:
         if attempt.replay is None:
@@ -802,10 +856,10 @@ class RunMachine:
         commands: list[Command] = []
         for live in tree:
             match live.stage:
-                case Stage.QUEUED | Stage.BACKING_OFF | Stage.SLEEPING | Stage.HELD:
+                case Stage.QUEUED | Stage.BACKING_OFF | Stage.SLEEPING | Stage.HELD | Stage.PAUSED:
                     commands.append(Withdraw(live.id))
                     commands += self._settle(live, Aborted(reason=live.abort_reason or reason), now)
-                case Stage.STARTING | Stage.RUNNING | Stage.FINISHED:
+                case Stage.STARTING | Stage.RUNNING | Stage.FINISHED | Stage.PAUSING:
                     at_once = live.stage is Stage.FINISHED
                     live.stage = Stage.ENDING
                     if live.attempt is not None and live.attempt.key is not None:

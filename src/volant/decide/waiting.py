@@ -47,6 +47,9 @@ def _wait(action: LiveAction) -> Wait | None:
             return Wait(kind=WaitKind.TIMER, until=action.due_at)
         case Stage.HELD:
             return Wait(kind=WaitKind.ENDING, reason="what it had called when it was executed before")
+        case Stage.PAUSING | Stage.PAUSED:
+            timers = [child.due_at for child in action.children.values() if child.due_at is not None]
+            return Wait(kind=WaitKind.PAUSED, until=min(timers, default=None), calls=len(action.children))
         case Stage.STARTING:
             return Wait(kind=WaitKind.PROCESS)
         case Stage.RUNNING:

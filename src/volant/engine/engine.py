@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar, assert_never
 
@@ -32,6 +32,7 @@ from volant.decide.commands import (
 from volant.decide.enforcement import STRICT_HINT, not_enforced, refusal_of_options, refusal_of_task
 from volant.decide.exits import failure_to_start
 from volant.decide.live import LiveAction, LiveAttempt, Stage
+from volant.decide.pausing import PARK_AFTER
 from volant.decide.placement import Admission, Capacity, Placement, Request
 from volant.decide.retrying import SUSPECT_AFTER
 from volant.decide.run_machine import RunMachine
@@ -122,6 +123,7 @@ class Engine:
         on_committed: Listener,
         on_broken: Callable[[BaseException], None],
         on_given_up: Callable[[RunId, JournalError], None] = lambda _run, _error: None,
+        park_after: timedelta = PARK_AFTER,
     ) -> None:
         """*log_folder* makes the folder for the captured output of a run's attempts, and may raise `OSError`;
         *on_broken* hears that the journal refuses, *on_given_up* that this engine does not execute a run any more."""
@@ -129,6 +131,7 @@ class Engine:
         self.runs: dict[RunId, LiveRun] = {}
         self._clock = clock
         self._host = host
+        self._park_after = park_after
         self._log_folder = log_folder
         self._on_broken = on_broken
         self._on_given_up = on_given_up
@@ -190,7 +193,9 @@ class Engine:
         """
         record = submission.record
         self._check_accepts(record.run)
-        machine = RunMachine(record, host=self._host, looks_up=submission.options.reuse is not None)
+        machine = RunMachine(
+            record, host=self._host, park_after=self._park_after, looks_up=submission.options.reuse is not None
+        )
         live = LiveRun(
             machine,
             launcher=launcher,
@@ -236,7 +241,9 @@ class Engine:
         """
         record, past = interrupted.record, interrupted.past
         self._check_accepts(record.run)
-        machine = RunMachine(record, host=self._host, looks_up=interrupted.options.reuse is not None)
+        machine = RunMachine(
+            record, host=self._host, park_after=self._park_after, looks_up=interrupted.options.reuse is not None
+        )
         live = LiveRun(
             machine,
             launcher=launcher,
@@ -436,8 +443,9 @@ class Engine:
                     self._replays.called(live, speaker)
                 case SaveCheckpoint():
                     self._decide(live, machine.checkpoint_saved, speaker, message, now)
-                case Waiting(told=told):
-                    self._decide(live, machine.waiting, speaker, told, now)
+                case Waiting(told=told, for_engine=for_engine):
+                    alone = for_engine and live.is_placed
+                    self._decide(live, machine.waiting, speaker, told, now, for_engine=alone)
                 case Working():
                     self._decide(live, machine.working, speaker)
                 case CancelCall(call=call):

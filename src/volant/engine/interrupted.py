@@ -91,7 +91,7 @@ def _aborted_attempts(attempts: Sequence[AttemptRecord], now: datetime) -> list[
     return [
         msgspec.structs.replace(attempt, phase=ActionPhase.ABORTED, ended_at=now)
         for attempt in attempts
-        if not attempt.phase.is_final
+        if not attempt.phase.is_final and attempt.ended_at is None
     ]
 
 

@@ -17,6 +17,8 @@ class WaitKind(StrEnum):
     """The time at which it ends: a durable sleep."""
     PROCESS = "process"
     """It has its place; its environment is being imported or its process started."""
+    PAUSED = "paused"
+    """What it called, without a process: it was put away, and is executed again when something has ended."""
     CHILDREN = "children"
     """Calls of its own that have no answer yet."""
     EVENT = "event"
@@ -56,7 +58,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lacks: tuple[Lack, ...] = ()
     """What the machine has not free for it; none while it only waits for its turn."""
     until: datetime | None = None
-    """Of a backoff, or of a timer."""
+    """Of a backoff, or of a timer; of what was put away, the end of its first timer."""
     calls: int = 0
     """Calls without an answer."""
     reason: str = ""

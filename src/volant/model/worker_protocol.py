@@ -188,6 +188,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="w
 
     attempt_key: AttemptKey
     told: int
+    for_engine: bool = False
+    """Nothing but an answer of the engine's can wake it: no timer, descriptor, thread, process or traced function of
+    its own is under way, so it may be put away."""
 
 
 class Working(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="working"):

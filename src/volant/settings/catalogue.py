@@ -269,6 +269,16 @@ _ALL = (
         default_text="20 s",
         example='[engine]\nstart_timeout = "1min"',
     ),
+    Setting(
+        name="engine.park_after",
+        form=DURATION,
+        help="An attempt that only waits for durable sleeps which end later than this is put away, and executed again "
+        "when one has ended.",
+        default=_always(timedelta(seconds=30)),
+        default_text="30 s",
+        example='[engine]\npark_after = "5min"',
+        is_engines=True,
+    ),
 )
 
 SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _ALL}

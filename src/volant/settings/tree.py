@@ -87,6 +87,8 @@ class EngineSettings(Section, frozen=True, kw_only=True):
     """How long it stays when nothing runs and nobody is connected."""
     start_timeout: timedelta
     """How long a client waits for a starting engine."""
+    park_after: timedelta
+    """An attempt that only waits for timers which end later than this is put away."""
 
 
 class Settings(Section, frozen=True, kw_only=True):

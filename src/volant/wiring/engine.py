@@ -143,6 +143,7 @@ async def _serve(
             on_committed=committed,
             on_broken=lambda _error: stopping.set(),
             on_given_up=given_up,
+            park_after=settings.engine.park_after,
         )
 
         def lost(runs: Sequence[RunId]) -> None:

@@ -159,11 +159,12 @@ class Line:
             self._outbox.append(CancelCall(attempt_key=call.caller.key, call=call.id))
             call.caller.is_waiting = False
 
-    def say_waiting(self, caller: Caller) -> None:
-        """Post that the attempt waits, unless the engine knows."""
+    def say_waiting(self, caller: Caller, for_engine: Callable[[], bool] | None = None) -> None:
+        """Post that the attempt waits, unless the engine knows; *for_engine*: whether nothing else can wake it."""
         if not (caller.is_waiting or caller.is_ended):
             caller.is_waiting = True
-            self._outbox.append(Waiting(attempt_key=caller.key, told=caller.told))
+            waits = for_engine is not None and not caller.steps and for_engine()
+            self._outbox.append(Waiting(attempt_key=caller.key, told=caller.told, for_engine=waits))
 
     def say_working(self, caller: Caller) -> None:
         """Post that the attempt works again, unless the engine knows."""

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from volant.kit.processes import become_subreaper, has_children
 from volant.model.worker_protocol import ForkWorker, StartAttempt
 from volant.worker.guardian import CleanExit
+from volant.worker.idling import flush_output
 from volant.worker.process import WorkerProcess
 from volant.worker.randomness import Generators
 
@@ -211,15 +212,6 @@ def finish_program() -> None:
         finalizers._exit_function()
     atexit._run_exitfuncs()
     flush_output()
-
-
-def flush_output() -> None:
-    """Write what the streams hold back; user code may have closed or replaced them."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue
 
 
 def _may_leave_something() -> bool:

@@ -56,6 +56,10 @@ class Wire(Protocol):
         """This thread goes on with user code."""
         ...
 
+    def is_alone(self) -> bool:
+        """Whether no other thread or process of this attempt can wake it."""
+        ...
+
 
 class WorkerLoop(asyncio.SelectorEventLoop):
     """The loop of a worker's main thread.
@@ -165,7 +169,7 @@ class EngineSelector(selectors.BaseSelector):
             self._open()
             # Whoever called from another thread before there was an alarm is in the loop's queue by now.
             return []
-        self._say_where_it_stands()
+        self._say_where_it_stands(is_timed=timeout is not None)
         wire = self._wire
         reads = wire.begin_wait()
         try:
@@ -177,13 +181,13 @@ class EngineSelector(selectors.BaseSelector):
         finally:
             wire.end_wait()
 
-    def _say_where_it_stands(self) -> None:
+    def _say_where_it_stands(self, *, is_timed: bool) -> None:
         """Before waiting: the attempt lends its CPU. One that woke up for a moment need not have said so."""
         now = time.monotonic()
         if self._woke_at is not None:
             self._naps = self._naps + 1 if now - self._woke_at < _SHORT_SECONDS else 0
             self._woke_at = None
-        self._line.say_waiting(self._caller)
+        self._line.say_waiting(self._caller, None if is_timed or self._users else self._wire.is_alone)
         self._line.flush()
 
     def _sort(self, ready: list[tuple[selectors.SelectorKey, int]]) -> list[tuple[selectors.SelectorKey, int]]:

@@ -32,6 +32,7 @@ from volant.ports.blobs import Blobs
 from volant.worker.attempt import Attempt, KnownTasks
 from volant.worker.calls import Call, Caller, Line, Settable, has_answer
 from volant.worker.failing import AttemptFailure, system_failure_of
+from volant.worker.idling import flush_output, is_alone
 from volant.worker.loops import LoopInbox, WorkerLoop
 from volant.worker.preparing import Preparation, import_code, import_failure
 
@@ -138,7 +139,7 @@ class WorkerProcess:
         answered.wait()
 
     def _wait_reading(self, calls: Sequence[Call]) -> None:
-        self.line.say_waiting(calls[0].caller)
+        self.line.say_waiting(calls[0].caller, None if asyncio._get_running_loop() else self.is_alone)
         self.line.flush()
         if not self.begin_wait():
             self.wait(*calls)
@@ -165,6 +166,13 @@ class WorkerProcess:
             self._main_reads = False
             if self._others_wait:
                 self._start_thread()
+
+    def is_alone(self) -> bool:
+        if not is_alone(self._loop, ours=int(self._thread_reads)):
+            return False
+        # Whoever is put away has no other time to write it.
+        flush_output()
+        return True
 
     def read(self) -> None:
         """Take what the engine said; blocks while it says nothing."""

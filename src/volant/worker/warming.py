@@ -21,7 +21,7 @@ from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.worker_protocol import PrepareZygote, RunContext, StartAttempt
 from volant.ports.blobs import Blobs
-from volant.worker.forked import flush_output
+from volant.worker.idling import flush_output
 from volant.worker.preparing import Preparation
 from volant.worker.process import WorkerProcess, forget_process
 

@@ -40,8 +40,9 @@ from volant.model.worker_protocol import (
     ZygoteToEngine,
 )
 from volant.ports.blobs import Blobs
-from volant.worker.forked import Fork, SignalState, Surroundings, be_worker, flush_output
+from volant.worker.forked import Fork, SignalState, Surroundings, be_worker
 from volant.worker.guardian import Guardian
+from volant.worker.idling import flush_output
 from volant.worker.preparing import Preparation, prepare, resumed
 from volant.worker.process import WorkerProcess
 from volant.worker.randomness import Generators
