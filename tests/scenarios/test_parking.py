@@ -105,8 +105,9 @@ def test_what_was_printed_before_is_not_lost(eager: User) -> None:
 
 
 def is_paused(user: User, name: str) -> bool:
-    shown = json.loads(user.volant("get", "run", name, "-o", "json").stdout)
-    return [action["phase"] for action in shown["actions"]] == ["PAUSED", "PAUSED"]
+    done = user.volant("get", "run", name, "-o", "json", ok=False)
+    actions = json.loads(done.stdout)["actions"] if done.returncode == 0 else []
+    return [action["phase"] for action in actions] == ["PAUSED", "PAUSED"]
 
 
 def test_what_is_put_away_holds_no_process_and_says_why_it_waits(eager: User) -> None:

@@ -246,7 +246,13 @@ class RunMachine:
             case Stage.ENDED:
                 commands += self._check_end(now)
             case (
-                Stage.STARTING | Stage.RUNNING | Stage.BACKING_OFF | Stage.SLEEPING | Stage.HELD | Stage.PAUSED | Stage.QUEUED
+                Stage.STARTING
+                | Stage.RUNNING
+                | Stage.BACKING_OFF
+                | Stage.SLEEPING
+                | Stage.HELD
+                | Stage.PAUSED
+                | Stage.QUEUED
             ):
                 msg = f"action {live.id} is {live.stage.name} without a process"
                 raise AssertionError(msg)

@@ -61,7 +61,7 @@ class Call:
 class Caller:
     """One attempt, as far as its calls go."""
 
-    __slots__ = ("is_ended", "is_waiting", "key", "open", "steps", "told")
+    __slots__ = ("is_ended", "is_waiting", "is_waiting_for_engine", "key", "open", "steps", "told")
 
     def __init__(self, key: AttemptKey) -> None:
         self.key = key
@@ -71,6 +71,8 @@ class Caller:
         """Whether the engine was told so, and has told nothing since."""
         self.open: set[CallId] = set()
         """Calls without an answer."""
+        self.is_waiting_for_engine = False
+        """Whether the engine was told that nothing else can wake it, when it was told last that it waits."""
         self.is_ended = False
         """Whether the attempt has ended, while what it left behind in this process goes on."""
         self.steps: set[int] = set()
@@ -159,12 +161,13 @@ class Line:
             self._outbox.append(CancelCall(attempt_key=call.caller.key, call=call.id))
             call.caller.is_waiting = False
 
-    def say_waiting(self, caller: Caller, for_engine: Callable[[], bool] | None = None) -> None:
-        """Post that the attempt waits, unless the engine knows; *for_engine*: whether nothing else can wake it."""
-        if not (caller.is_waiting or caller.is_ended):
-            caller.is_waiting = True
-            waits = for_engine is not None and not caller.steps and for_engine()
-            self._outbox.append(Waiting(attempt_key=caller.key, told=caller.told, for_engine=waits))
+    def say_waiting(self, caller: Caller, *, for_engine: bool = False) -> None:
+        """Post that the attempt waits, unless the engine knows; *for_engine*: and that nothing else can wake it."""
+        if caller.is_ended or (caller.is_waiting and caller.is_waiting_for_engine >= for_engine):
+            return
+        caller.is_waiting = True
+        caller.is_waiting_for_engine = for_engine
+        self._outbox.append(Waiting(attempt_key=caller.key, told=caller.told, for_engine=for_engine))
 
     def say_working(self, caller: Caller) -> None:
         """Post that the attempt works again, unless the engine knows."""

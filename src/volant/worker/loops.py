@@ -29,6 +29,9 @@ _BUSY_SECONDS = 0.002
 """A loop that has always something to do gets an answer all the same, every so many turns and seconds."""
 _SHORT_SECONDS = 0.0015
 """Who wakes up for less than this need not say so."""
+_FIRST_LOOK_SECONDS = 0.05
+_LAST_LOOK_SECONDS = 60.0
+"""How often an attempt that only waits looks whether other threads keep it from being put away."""
 _PATIENT_TURNS = 200
 """A loop that is not ours may have something ready all the time; after so many turns it counts as waiting."""
 _ONE = (1).to_bytes(8, sys.byteorder)
@@ -169,26 +172,44 @@ class EngineSelector(selectors.BaseSelector):
             self._open()
             # Whoever called from another thread before there was an alarm is in the loop's queue by now.
             return []
-        self._say_where_it_stands(is_timed=timeout is not None)
+        is_settled = self._say_where_it_stands(is_timed=timeout is not None)
         wire = self._wire
         reads = wire.begin_wait()
         try:
             self._watch(wire.descriptor if reads else None)
             if self._inbox:
                 return []
-            ready = self._others.select(timeout)
+            ready = self._others.select(timeout) if is_settled else self._wait_to_be_alone(self._others)
             return self._sort(ready)
         finally:
             wire.end_wait()
 
-    def _say_where_it_stands(self, *, is_timed: bool) -> None:
-        """Before waiting: the attempt lends its CPU. One that woke up for a moment need not have said so."""
+    def _say_where_it_stands(self, *, is_timed: bool) -> bool:
+        """Before waiting: the attempt lends its CPU. One that woke up for a moment need not have said so.
+
+        Gives False if it may turn out later that only the engine can wake it.
+        """
         now = time.monotonic()
         if self._woke_at is not None:
             self._naps = self._naps + 1 if now - self._woke_at < _SHORT_SECONDS else 0
             self._woke_at = None
-        self._line.say_waiting(self._caller, None if is_timed or self._users else self._wire.is_alone)
+        is_awaited = not (is_timed or self._users or self._caller.steps)
+        is_alone = is_awaited and self._wire.is_alone()
+        self._line.say_waiting(self._caller, for_engine=is_alone)
         self._line.flush()
+        return is_alone or not is_awaited
+
+    def _wait_to_be_alone(self, others: selectors.BaseSelector) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait, and look now and then whether threads and processes are gone that could wake it, or have nothing to
+        do: one that has just finished may not look like it yet."""
+        pause = _FIRST_LOOK_SECONDS
+        while not (ready := others.select(pause)):
+            if self._wire.is_alone():
+                self._line.say_waiting(self._caller, for_engine=True)
+                self._line.flush()
+                return others.select()
+            pause = min(pause * 2, _LAST_LOOK_SECONDS)
+        return ready
 
     def _sort(self, ready: list[tuple[selectors.SelectorKey, int]]) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready of the user's; what is the engine's is dealt with here."""

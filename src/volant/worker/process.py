@@ -139,7 +139,9 @@ class WorkerProcess:
         answered.wait()
 
     def _wait_reading(self, calls: Sequence[Call]) -> None:
-        self.line.say_waiting(calls[0].caller, None if asyncio._get_running_loop() else self.is_alone)
+        caller = calls[0].caller
+        is_blocked = asyncio._get_running_loop() is None and not caller.steps
+        self.line.say_waiting(caller, for_engine=is_blocked and self.is_alone())
         self.line.flush()
         if not self.begin_wait():
             self.wait(*calls)
