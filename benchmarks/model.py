@@ -27,6 +27,7 @@ class Unit(enum.Enum):
     PER_SECOND = "/s"
     SECONDS = "s"
     MILLISECONDS = "ms"
+    MEBIBYTES = "MiB"
 
     @property
     def more_is_better(self) -> bool:

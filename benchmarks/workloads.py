@@ -60,6 +60,40 @@ def bare_forks(count: int, figure: str) -> Contestant:
     )
 
 
+def bare_sleeps(count: int, figure: str) -> Contestant:
+    return Contestant(
+        name="asyncio, in memory",
+        command=(sys.executable, "bare_sleeps.py", str(count), figure),
+        folder=PROGRAMS,
+        clock=Clock.INSIDE,
+    )
+
+
+def sleeping(count: int) -> tuple[Workload, ...]:
+    """P6 with so many durable sleeps of one run."""
+    return (
+        Workload(
+            target="P6",
+            title=f"{count:,} durable sleeps of one run, how late their ends are told (p99)",
+            unit=Unit.SECONDS,
+            ours=ours("sleeps.py", str(count), "late"),
+            peers=(Peer(contestant=bare_sleeps(count, "late")),),
+            bound=1.0,
+        ),
+        Workload(
+            target="P6",
+            title=f"{count:,} durable sleeps of one run, the memory of the engine that holds them",
+            unit=Unit.MEBIBYTES,
+            ours=ours("sleeps.py", str(count), "memory"),
+            peers=(Peer(contestant=bare_sleeps(count, "memory")),),
+            bound=500.0,
+        ),
+    )
+
+
+SLEEPS = 8_000
+"""A tenth of the target's number."""
+
 WORKLOADS = (
     Workload(
         target="P2",
@@ -92,6 +126,7 @@ WORKLOADS = (
         ),
         bound=10.0,
     ),
+    *sleeping(SLEEPS),
     Workload(
         target="P8",
         title="import",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = ["calls_that_fit.py", "calls_that_do_not_fit.py", "looking_up.py"]
+FILES = ["calls_that_fit.py", "calls_that_do_not_fit.py", "looking_up.py", "recording.py"]
 
 
 def _passes(*command: str) -> str:
