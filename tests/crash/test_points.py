@@ -31,8 +31,8 @@ def test_no_act_is_overlooked(points: list[str]) -> None:
         "zygote after fork worker/zygote.py",
         "zygote before send worker/zygote.py",
         "worker before write worker/process.py",
-        "worker before replace blobs/local.py",
-        "worker after fsync blobs/local.py",
+        "worker before link blobs/local.py",
+        "worker before fsync blobs/local.py",
     ],
 )
 def test_commits_sends_spawns_and_renames_are_found(points: list[str], act: str) -> None:

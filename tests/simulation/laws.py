@@ -1,6 +1,7 @@
 """What must hold in every history. A broken law ends the simulation with the sentence that was broken."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 from tests.simulation.machine import Machine
 from tests.simulation.programs import Program, Result, label
@@ -33,6 +34,8 @@ class Laws:
         """Outcomes that a parent was told: None for a success, for a failure how often the parent had failed."""
         self.ended: set[RunId] = set()
         """Runs whose end a client was told."""
+        self._steps: dict[tuple[RunId, ActionId], bytes] = {}
+        """What attempts were told of traced functions."""
         self._winners: dict[tuple[RunId, ActionId, int, int], str] = {}
 
     def broken(self, law: str, what: str) -> BrokenLaw:
@@ -55,6 +58,20 @@ class Laws:
             if known is not None and known.phase is ActionPhase.SUCCEEDED and known != action:
                 what = f"{label(action.action, action.short_name)} of {action.run} became {action.phase}"
                 raise self.broken("a success is for ever", what)
+            if known is not None and not known.phase.is_final and known.due_at != action.due_at:
+                raise self.broken("a timer keeps its time", f"{action.action[:5]} of {action.run}")
+
+    def executes_step(self, run: RunId, action: ActionId, *, by: str) -> None:
+        """An attempt executes a traced function."""
+        if (run, action) in self._steps and self.owners.get(run) == by:
+            raise self.broken("never run again what was told", f"step {action[:5]} of {run}")
+
+    def stepped(self, run: RunId, action: ActionId, value: bytes) -> None:
+        """An attempt was told what is recorded of a traced function."""
+        before = self._steps.setdefault((run, action), value)
+        if before != value:
+            what = f"step {action[:5]} of {run} gave {before!r}, and then {value!r}"
+            raise self.broken("what was told stays so", what)
 
     def started(self, start: StartAttempt, name: str, *, by: str) -> None:
         """An engine starts an attempt."""
@@ -87,6 +104,8 @@ class Laws:
             raise self.broken("committed before told", f"{who} was told otherwise than it is in the journal")
         if self.owners.get(run) != by:
             return
+        if record.due_at is not None and record.phase is ActionPhase.SUCCEEDED and record.due_at > self._latest():
+            raise self.broken("a timer keeps its time", f"{who} has ended before")
         match message.outcome:
             case Succeeded():
                 self.told[run, message.action] = None
@@ -156,6 +175,10 @@ class Laws:
         expected = self._programs[run].root.expected
         if found != expected:
             raise self.broken("the result is that of an undisturbed run", f"{run} gave {found}, not {expected}")
+
+    def _latest(self) -> datetime:
+        """By the clock of the engine whose clock is ahead the most."""
+        return self._machine.utc() + timedelta(seconds=10)
 
     def _action(self, run: RunId, action: ActionId) -> ActionRecord | None:
         stored = self._store.runs.get(run)

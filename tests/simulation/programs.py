@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 
 from volant.model.ids import ActionId, SpecDigest
-from volant.model.specs import ActionSpec, BackoffSpec, Loader, LoaderKind, ResourceSpec, RetrySpec
+from volant.model.specs import ActionKind, ActionSpec, BackoffSpec, Loader, LoaderKind, ResourceSpec, RetrySpec
 
 ALWAYS = 1_000_000
 """So often fails a task that always fails."""
@@ -31,10 +31,12 @@ class Gather:
 
 @dataclass(frozen=True)
 class Race:
-    """Call all at once; whoever is told first has won. The others are cancelled, or left alone; the winner's sequel is
-    called."""
+    """Call all at once; whoever is told first has won, which may be a timer. The others are cancelled, or left alone;
+    the winner's sequel is called."""
 
     tasks: tuple["Task", ...]
+    timer: float | None
+    """Seconds."""
     cancels: bool
     sequels: tuple["Task", ...]
 
@@ -62,6 +64,21 @@ class Forget:
 
 
 @dataclass(frozen=True)
+class Timer:
+    """A durable sleep, which the engine keeps."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A traced function, which gives something else each time that it is executed."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Sleep:
     seconds: float
     is_blocking: bool
@@ -76,7 +93,7 @@ class Fail:
     by_exit: bool
 
 
-Statement = Gather | Race | Chain | Cancel | Forget | Sleep | Fail
+Statement = Gather | Race | Chain | Cancel | Forget | Timer | Step | Sleep | Fail
 
 
 @dataclass(frozen=True)
@@ -139,7 +156,7 @@ class Task:
                 case Fail(times=times, by_exit=by_exit):
                     if times > self.retries:
                         return Result(failure="ExitCode" if by_exit else "ValueError")
-                case Race() | Cancel() | Forget() | Sleep():
+                case Race() | Cancel() | Forget() | Timer() | Step() | Sleep():
                     pass
         return Result(data=result_of(self.name, parts))
 
@@ -154,8 +171,19 @@ class Task:
                     yield from sequels
                 case Cancel(task=task) | Forget(task=task):
                     yield task
-                case Sleep() | Fail():
+                case Timer() | Step() | Sleep() | Fail():
                     pass
+
+
+TIMER = ActionSpec(
+    task="volant.durable.sleep",
+    short_name="volant.durable.sleep",
+    environment="simulated",
+    loader=Loader(kind=LoaderKind.MODULE),
+    is_async=False,
+    kind=ActionKind.TIMER,
+)
+STEP = msgspec.structs.replace(TIMER, task="simulated.step", short_name="step", kind=ActionKind.STEP)
 
 
 def part_of(result: Result) -> bytes:
@@ -222,7 +250,8 @@ class _Author:
                 case "race":
                     tasks = self._tasks(name, depth)
                     sequels = tuple(self.task(f"{task.name}+", depth=0) for task in tasks)
-                    return Race(tasks, cancels=random.random() < 0.6, sequels=sequels)
+                    timer = random.choice([None, None, None, 0.01, 1.0])
+                    return Race(tasks, timer=timer, cancels=random.random() < 0.6, sequels=sequels)
                 case "chain":
                     return Chain(self._tasks(name, depth)[:3])
                 case "cancel":
@@ -231,6 +260,10 @@ class _Author:
                     return Forget(self.task(f"{name}f", depth=depth - 1))
                 case _:
                     pass
+        if random.random() < 0.15:
+            return Timer(random.choice([0.0, 0.05, 1.0, 12.0]))
+        if random.random() < 0.2:
+            return Step(name, random.choice([0.0, 0.01, 0.5]))
         if random.random() < 0.6:
             return Sleep(random.choice([0.001, 0.01, 0.01, 0.1, 1.0]), is_blocking=random.random() < 0.2)
         times = ALWAYS if random.random() < 0.2 else random.randint(1, max(1, retries))

@@ -15,6 +15,8 @@ import msgspec
 from tests.simulation.laws import Laws
 from tests.simulation.machine import Machine, Pipe, Process
 from tests.simulation.programs import (
+    STEP,
+    TIMER,
     Cancel,
     Chain,
     Fail,
@@ -24,18 +26,23 @@ from tests.simulation.programs import (
     Race,
     Result,
     Sleep,
+    Step,
     Task,
+    Timer,
     label,
     part_of,
     result_of,
 )
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
-from volant.model.ids import ActionId, AttemptKey, RunId
+from volant.model.ids import ActionId, AttemptKey, CallId, RunId
 from volant.model.payloads import Inline
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
     Aborted,
+    Acknowledged,
+    Answer,
+    AskStep,
     AttemptFinished,
     CallRefused,
     ChildEnded,
@@ -43,12 +50,13 @@ from volant.model.worker_protocol import (
     Failed,
     Outcome,
     StartAttempt,
+    StepEnded,
     SubmitCall,
     Succeeded,
     WorkerToEngine,
 )
 from volant.ports.launcher import AttemptOrder, LauncherEvents
-from volant.worker.calls import Answer, Call, Caller, Line
+from volant.worker.calls import Call, Caller, Line
 from volant.worker.naming import ActionNames
 
 MOST_LOSSES = 3
@@ -130,7 +138,7 @@ class Worker:
         self._caller = Caller(start.attempt_key)
         self._names = ActionNames(self.action)
         self._inbox: deque[tuple[Call, Answer]] = deque()
-        self._calls: dict[asyncio.Future[Outcome], Call] = {}
+        self._calls: dict[asyncio.Future[Any], Call] = {}
         self._was_napping = False
         self.process.on_idle = self._idle
         self.process.on_death.append(lambda: self.place.live.pop(self, None))
@@ -142,7 +150,7 @@ class Worker:
 
     def hear(self, message: EngineToWorker) -> None:
         """Something arrives from the engine."""
-        if isinstance(message, ChildEnded | CallRefused):
+        if isinstance(message, ChildEnded | CallRefused | Acknowledged):
             self.process.arrive(self._line.hear, message)
 
     # The event loop's side: as in `worker.loops`, one answer at a time, when there is nothing else to do
@@ -216,6 +224,11 @@ class Worker:
                     await call
                 case Forget(task=task):
                     self._call(task)
+                case Timer(seconds=seconds):
+                    if isinstance(await self._timer(seconds), Aborted):
+                        raise _ChildFailed
+                case Step():
+                    await self._step(statement)
                 case Sleep(seconds=seconds, is_blocking=is_blocking):
                     await self._nap(seconds, is_blocking=is_blocking)
                 case Fail(times=times, by_exit=by_exit):
@@ -256,6 +269,9 @@ class Worker:
 
         for task, call in zip(race.tasks, calls, strict=True):
             call.add_done_callback(partial(look, task.name))
+        if race.timer is not None:
+            calls.append(self._timer(race.timer))
+            calls[-1].add_done_callback(partial(look, "the timer"))
         winner = await first
         if not winner:
             # It is being ended: that says nothing of who is faster.
@@ -264,8 +280,54 @@ class Worker:
         if race.cancels:
             for call in calls:
                 self._cancel(call)
-        sequel = next(task for task in race.sequels if task.name == f"{winner}+")
-        await self._call(sequel)
+        for sequel in [task for task in race.sequels if task.name == f"{winner}+"][:1]:
+            await self._call(sequel)
+
+    async def _step(self, step: Step) -> None:
+        laws, key = self.place.laws, self.start.attempt_key
+        action = self._names.next(STEP.task, step.name)
+        if self.start.attempt > 0:
+            recorded = await self._ask(lambda call: AskStep(attempt_key=key, call=call, action=action))
+            if recorded is not None:
+                laws.stepped(self.run, action, recorded)
+                return
+        laws.executes_step(self.run, action, by=self.engine)
+        await self._nap(step.seconds)
+        value = f"{self.place.machine.random.getrandbits(32):08x}".encode()
+        spec = self._line.tell_spec(STEP)
+        told = await self._ask(
+            lambda call: StepEnded(
+                attempt_key=key,
+                call=call,
+                action=action,
+                spec=spec,
+                inputs=Inline(data=step.name.encode()),
+                inputs_digest=step.name,
+                outcome=Succeeded(outputs=Inline(data=value)),
+                seconds=step.seconds,
+            )
+        )
+        laws.stepped(self.run, action, told or b"")
+
+    async def _ask(self, message: Callable[[CallId], AskStep | StepEnded]) -> bytes | None:
+        """What is recorded of a step, or None."""
+        call = self._line.new_call(self._caller)
+        call.deliver = self._deliver
+        future: asyncio.Future[Answer | None] = self.process.loop.create_future()
+        call.wake = lambda: future.set_result(call.answer)
+        self._line.submit(call, message(call.id))
+        match await future:
+            case ChildEnded(outcome=Succeeded(outputs=Inline(data=data))):
+                return data
+            case Acknowledged():
+                return None
+            case _:
+                # It is being ended.
+                raise _ChildFailed
+
+    def _timer(self, seconds: float) -> "asyncio.Future[Outcome]":
+        digest = f"{seconds}"
+        return self._submit(TIMER, digest=digest, data=digest.encode(), delay=seconds)
 
     def _call_all(self, tasks: Sequence[Task]) -> "list[asyncio.Future[Outcome]]":
         """Their calls in the order of *tasks*, though made in any other."""
@@ -276,18 +338,24 @@ class Worker:
 
     def _call(self, task: Task) -> "asyncio.Future[Outcome]":
         digest = task.name if task.has_digest else None
+        return self._submit(task.spec, digest=digest, data=task.name.encode())
+
+    def _submit(
+        self, spec: ActionSpec, *, digest: str | None, data: bytes, delay: float | None = None
+    ) -> "asyncio.Future[Outcome]":
         call = self._line.new_call(self._caller)
         call.deliver = self._deliver
         future: asyncio.Future[Outcome] = self.process.loop.create_future()
         call.wake = partial(_answered, call, future)
-        spec = self._line.tell_spec(task.spec)
+        told_spec = self._line.tell_spec(spec)
         message = SubmitCall(
             attempt_key=self.start.attempt_key,
             call=call.id,
-            action=self._names.next(task.spec.task, digest),
-            spec=spec,
-            inputs=Inline(data=task.name.encode()),
+            action=self._names.next(spec.task, digest),
+            spec=told_spec,
+            inputs=Inline(data=data),
             inputs_digest=digest,
+            delay=delay,
         )
         self._line.submit(call, message)
         self._calls[future] = call
