@@ -48,7 +48,7 @@ class TestLocalBlobs(BlobsConformance):
     def test_without_files_that_have_no_name_a_draft_is_renamed(
         self, blobs: LocalBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("volant.blobs.local._write_unnamed", lambda _path, _data: False)
+        monkeypatch.setattr("volant.blobs.local._open_unnamed", lambda _root: None)
         blob = blobs.put(b"data")
         assert blobs.get(blob) == b"data"
         assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == [

@@ -133,6 +133,41 @@ def test_large_values_travel_too(user: User) -> None:
     assert any(path.stat().st_size > 20_000_000 for path in (user.home / "blobs").rglob("*") if path.is_file())
 
 
+def test_arrays_and_frames_travel_between_processes_by_content(user: User) -> None:
+    body = """
+    from dataclasses import dataclass
+    import numpy, numpy.typing, pandas, polars, pyarrow, pyarrow.compute
+
+    @dataclass
+    class Fit:
+        weights: numpy.typing.NDArray[numpy.float64]
+        history: pandas.DataFrame
+
+    @env.task
+    async def fit(rows: pandas.DataFrame, names: list[pyarrow.Table]) -> Fit:
+        return Fit(rows["x"].to_numpy() * 2, pandas.DataFrame({"epoch": [1, 2]}).set_index("epoch"))
+
+    @env.task
+    def double(frame: polars.DataFrame) -> polars.DataFrame:
+        return frame.with_columns(polars.col("a") * 2)
+
+    @env.task(max_inline_io_bytes=1000)
+    async def main() -> list[bool]:
+        rows = pandas.DataFrame({"x": numpy.arange(50_000.0), "s": "t"})
+        numbers = polars.DataFrame({"a": range(50_000)})
+        again, other = await asyncio.gather(fit(rows, [pyarrow.table({"a": [1]})]), double.aio(numbers))
+        return [
+            bool((again.weights == rows["x"] * 2).all()), again.weights.flags.writeable,
+            again.history.index.name == "epoch", int(other["a"].sum()) == 49_999 * 50_000,
+        ]
+    """
+    assert result(user.python(HEAD + body + SHOW, name="frames.py")) == [True] * 4
+    shown = user.volant(
+        "get", "io", user.volant("get", "runs", "--limit", "1", "-o", "json").stdout.split('"run": "')[1].split('"')[0]
+    )
+    assert "[True, True, True, True]" in shown.stdout
+
+
 def test_wrong_values_are_refused_by_name_before_anything_is_written(user: User) -> None:
     body = """
     @dataclass

@@ -13,8 +13,13 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Union
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import numpy
+import pandas
+import polars
+import pyarrow
 import pydantic
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as numpy_strategies
 
 from tests.values import sample_types as samples
 
@@ -152,6 +157,124 @@ LEAVES: list[Typed] = [
 ]
 
 
+_DTYPES = ["?", "<i1", "<i8", ">i4", "<u2", "<f4", "<f8", "<c16", "<M8[us]", "<m8[D]", "<U3", "S2"]
+_RECORDS = numpy.dtype([("a", "i1"), ("b", "f8"), ("c", [("x", "u2"), ("y", "U1")])], align=True)
+
+
+def arrays() -> Strategy:
+    """Of many dtypes, shapes and layouts."""
+    kinds = st.sampled_from([numpy.dtype(kind) for kind in _DTYPES])
+    shapes = numpy_strategies.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+    plain = kinds.flatmap(lambda kind: numpy_strategies.arrays(kind, shapes))
+    records = numpy_strategies.arrays(_RECORDS, shapes)
+    objects = st.lists(st.none() | integers | surrogates() | floats(), max_size=4).map(_objects)
+    return st.one_of(plain, plain.map(numpy.asfortranarray), plain.map(lambda array: array.T), records, objects)
+
+
+def _objects(items: list[Any]) -> Any:
+    array = numpy.empty(len(items), object)
+    array[:] = items
+    return array
+
+
+_COLUMNS: dict[Any, Strategy] = {
+    "int64": st.integers(-(2**63), 2**63 - 1),
+    "float32": st.floats(width=32),
+    "bool": st.booleans(),
+    "object": st.none() | st.integers() | st.text(max_size=2),
+    "str": st.none() | st.text(st.characters(codec="utf-8"), max_size=3),
+    "Int8": st.none() | st.integers(-128, 127),
+    "boolean": st.none() | st.booleans(),
+    "category": st.sampled_from(["x", "y", None]),
+    "datetime64[us]": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),
+    "datetime64[ms, Europe/Paris]": st.none() | st.datetimes(datetime(2000, 1, 1), datetime(2001, 1, 1)),
+    "period[D]": st.none() | st.dates(date(1990, 1, 1), date(2030, 1, 1)).map(lambda day: pandas.Period(day, "D")),
+}
+
+
+def series() -> Strategy:
+    return st.sampled_from(list(_COLUMNS)).flatmap(_series_of)
+
+
+def _series_of(kind: Any) -> Strategy:
+    def make(items: list[Any], name: Any) -> Any:
+        if "Paris" in kind:
+            naive = pandas.Series(items, dtype="datetime64[ms]", name=name)
+            return naive.dt.tz_localize("Europe/Paris", ambiguous="NaT", nonexistent="NaT")
+        return pandas.Series(items, dtype=kind, name=name)
+
+    return st.builds(make, st.lists(_COLUMNS[kind], max_size=4), st.none() | st.text(max_size=2))
+
+
+def frames() -> Strategy:
+    return st.lists(st.sampled_from(list(_COLUMNS)), max_size=4).flatmap(_frame_of)
+
+
+@st.composite
+def _frame_of(draw: st.DrawFn, kinds: list[Any]) -> Any:
+    size = draw(st.integers(0, 3))
+    columns = {at: draw(_series_of(kind)).reindex(range(size)) for at, kind in enumerate(kinds)}
+    frame = pandas.DataFrame(columns, index=range(size))
+    frame.columns = pandas.Index(draw(st.lists(st.text(max_size=2), min_size=len(kinds), max_size=len(kinds))))
+    index = st.none() | st.lists(st.integers(-9, 9), min_size=size, max_size=size)
+    labels = draw(index)
+    return frame if labels is None else frame.set_axis(pandas.Index(labels, name="row"))
+
+
+_ARROW: list[tuple[Any, Strategy]] = [
+    (pyarrow.int16(), st.none() | st.integers(-(2**15), 2**15 - 1)),
+    (pyarrow.bool_(), st.none() | st.booleans()),
+    (pyarrow.string(), st.none() | st.text(st.characters(codec="utf-8"), max_size=3)),
+    (pyarrow.large_binary(), st.none() | st.binary(max_size=3)),
+    (pyarrow.list_(pyarrow.int8()), st.none() | st.lists(st.none() | st.integers(0, 9), max_size=3)),
+    (pyarrow.list_(pyarrow.int8(), 2), st.none() | st.lists(st.integers(0, 9), min_size=2, max_size=2)),
+    (
+        pyarrow.struct([("a", pyarrow.int8()), ("b", pyarrow.string())]),
+        st.none() | st.fixed_dictionaries({"a": st.none() | st.integers(0, 9), "b": st.sampled_from(["", "x"])}),
+    ),
+    (pyarrow.dictionary(pyarrow.int8(), pyarrow.string()), st.sampled_from(["a", "b", None])),
+    (pyarrow.map_(pyarrow.string(), pyarrow.int8()), st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)))),
+]
+
+
+def arrow_arrays() -> Strategy:
+    """Whole ones and slices of longer ones."""
+
+    def of(kind_and_items: tuple[Any, Strategy]) -> Strategy:
+        kind, items = kind_and_items
+        whole = st.lists(items, max_size=6).map(lambda found: pyarrow.array(found, kind))
+        return st.builds(lambda array, skip: array.slice(skip), whole, st.integers(0, 3))
+
+    return st.sampled_from(_ARROW).flatmap(of)
+
+
+def polars_series() -> Strategy:
+    kinds = {
+        polars.Int32(): st.none() | st.integers(0, 99),
+        polars.String(): st.none() | st.text(st.characters(codec="utf-8"), max_size=3),
+        polars.Categorical(): st.sampled_from(["a", "b", None]),
+        polars.Enum(["b", "a"]): st.sampled_from(["a", "b", None]),
+        polars.List(polars.Int8()): st.none() | st.lists(st.integers(0, 9), max_size=2),
+        polars.Datetime("ms", "UTC"): st.none() | st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)),
+    }
+    return st.sampled_from(list(kinds)).flatmap(
+        lambda kind: st.builds(
+            lambda name, items: polars.Series(name, items, dtype=kind), st.sampled_from("ab"), st.lists(kinds[kind])
+        )
+    )
+
+
+LEAVES += [
+    Typed(numpy.ndarray, arrays(), hashable=False),
+    Typed(pandas.Series, series(), hashable=False),
+    Typed(pandas.DataFrame, frames(), hashable=False),
+    Typed(pyarrow.Array, arrow_arrays(), hashable=False),
+    Typed(pyarrow.Table, arrow_arrays().map(lambda array: pyarrow.table({"c": array})), hashable=False),
+    Typed(polars.Series, polars_series(), hashable=False),
+    Typed(polars.DataFrame, polars_series().map(lambda found: found.to_frame()), hashable=False),
+]
+
+
 def _nodes() -> Typed:
     nodes = st.recursive(
         st.builds(samples.Node, integers),
@@ -239,6 +362,10 @@ def typed_values() -> st.SearchStrategy[Typed]:
     return st.recursive(st.sampled_from([*LEAVES, _nodes()]), _larger, max_leaves=4)
 
 
+def _items(value: Any) -> Any:
+    return tuple(map(identity, value.to_pylist() if hasattr(value, "to_pylist") else value.tolist()))
+
+
 def identity(value: Any) -> Any:
     """Something comparable that two values share when they are the same in value and in every type."""
     cls: Any = type(value)
@@ -273,6 +400,24 @@ def identity(value: Any) -> Any:
             return cls, tuple(map(identity, state))
         case type():
             return cls, value
+        case numpy.ndarray():
+            is_fortran = value.flags.f_contiguous and not value.flags.c_contiguous
+            return cls, repr(value.dtype), value.shape, is_fortran, tuple(map(identity, value.ravel("K").tolist()))
+        case pandas.DataFrame():
+            columns = tuple(identity(value.iloc[:, at]) for at in range(value.shape[1]))
+            return cls, value.shape, identity(value.index), identity(value.columns), columns, identity(value.attrs)
+        case pandas.Series():
+            return cls, repr(value.dtype), identity(value.name), identity(value.index), _items(value)
+        case pandas.Index():
+            return cls, repr(value.dtype), identity(value.name), _items(value)
+        case pyarrow.Array() | pyarrow.ChunkedArray():
+            return cls, str(value.type), _items(value)
+        case pyarrow.Table():
+            return cls, value.schema.to_string(), tuple(map(identity, value.columns))
+        case polars.Series():
+            return cls, repr(value.dtype), value.name, tuple(map(repr, value.to_list()))
+        case polars.DataFrame():
+            return cls, tuple(map(identity, value.get_columns()))
         case _ if dataclasses.is_dataclass(cls):
             return cls, tuple((field.name, identity(getattr(value, field.name))) for field in dataclasses.fields(cls))
         case _:

@@ -4,8 +4,10 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from volant.kit.digests import blake2b
 from volant.model.errors import BlobCorruptError, BlobError, BlobMissingError
@@ -14,6 +16,7 @@ from volant.model.payloads import Blob
 _DIGEST_SIZE = 32
 _CANNOT = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.EXDEV, errno.EPERM)
 """What a system says that has no files without a name, or cannot give them one."""
+_CHUNK = 1 << 20
 
 
 class LocalBlobs:
@@ -25,35 +28,42 @@ class LocalBlobs:
     def put(self, data: bytes) -> Blob:
         """Store *data* durably, unless it is there already, and say how to find it again."""
         blob = Blob(digest=_digest(data), size=len(data))
-        path = self._path(blob)
-        try:
-            if path.stat().st_size == blob.size:
-                return blob
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            msg = f"blob {blob.digest} cannot be looked up in {self._folder}: {error}"
-            raise BlobError(msg) from error
-        try:
-            _write_whole(path, data, root=self._folder)
-        except OSError as error:
-            msg = f"blob {blob.digest} of {blob.size} bytes cannot be stored in {self._folder}: {error}"
-            raise BlobError(msg) from error
+        if self._keep(blob):
+            return blob
+        return self._store([data], f"blob {blob.digest} of {blob.size} bytes")
+
+    def put_chunks(self, chunks: Iterable[bytes | memoryview], *, expected: Blob | None = None) -> Blob:
+        """Store the bytes of all *chunks* together, holding one chunk at a time."""
+        if expected is not None and self._keep(expected):
+            return expected
+        what = "a blob" if expected is None else f"blob {expected.digest} of {expected.size} bytes"
+        blob = self._store(chunks, what)
+        if expected is not None and (blob.digest, blob.size) != (expected.digest, expected.size):
+            msg = f"found {blob.size} bytes of digest {blob.digest}, wanted {expected.size} of {expected.digest}"
+            raise BlobCorruptError(msg)
         return blob
+
+    def chunks(self, blob: Blob) -> Iterator[bytes]:
+        """The bytes of *blob*, a piece at a time; the last one comes when their digest was checked."""
+        with self._opened(blob) as file:
+            digest = blake2b(digest_size=_DIGEST_SIZE)
+            size = 0
+            held = b""
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                if held:
+                    yield held
+                held = chunk
+            self._check(blob, digest.hexdigest(), size)
+            if held:
+                yield held
 
     def get(self, blob: Blob) -> bytes:
         """The bytes of *blob*; their digest was checked."""
-        try:
-            data = self._path(blob).read_bytes()
-        except FileNotFoundError as error:
-            msg = f"there is no blob {blob.digest} in {self._folder}"
-            raise BlobMissingError(msg) from error
-        except OSError as error:
-            msg = f"blob {blob.digest} in {self._folder} cannot be read: {error}"
-            raise BlobError(msg) from error
-        if len(data) != blob.size or _digest(data) != blob.digest:
-            msg = f"blob {blob.digest} in {self._folder}: found {len(data)} other bytes than the {blob.size} stored"
-            raise BlobCorruptError(msg)
+        with self._opened(blob) as file:
+            data = file.read()
+        self._check(blob, _digest(data), len(data))
         return data
 
     def has(self, blob: Blob) -> bool:
@@ -65,6 +75,52 @@ class LocalBlobs:
         except OSError as error:
             msg = f"blob {blob.digest} cannot be looked up in {self._folder}: {error}"
             raise BlobError(msg) from error
+
+    def _store(self, chunks: Iterable[bytes | memoryview], what: str) -> Blob:
+        try:
+            with _drafting(self._folder) as (draft, name):
+                digest = blake2b(digest_size=_DIGEST_SIZE)
+                size = 0
+                for chunk in chunks:
+                    digest.update(chunk)
+                    size += _write_all(draft, chunk)
+                blob = Blob(digest=digest.hexdigest(), size=size)
+                os.fsync(draft.fileno())
+                _publish(name, self._path(blob), root=self._folder)
+        except OSError as error:
+            msg = f"{what} cannot be stored in {self._folder}: {error}"
+            raise BlobError(msg) from error
+        return blob
+
+    def _keep(self, blob: Blob) -> bool:
+        """Whether *blob* is there; from now on it counts as new."""
+        if not self.has(blob):
+            return False
+        try:
+            os.utime(self._path(blob))
+        except FileNotFoundError:
+            return False  # it was collected just now
+        except OSError as error:
+            msg = f"blob {blob.digest} in {self._folder} cannot be kept: {error}"
+            raise BlobError(msg) from error
+        return True
+
+    @contextlib.contextmanager
+    def _opened(self, blob: Blob) -> Generator[FileIO, None, None]:
+        try:
+            with self._path(blob).open("rb", buffering=0) as file:
+                yield file
+        except FileNotFoundError as error:
+            msg = f"there is no blob {blob.digest} in {self._folder}"
+            raise BlobMissingError(msg) from error
+        except OSError as error:
+            msg = f"blob {blob.digest} in {self._folder} cannot be read: {error}"
+            raise BlobError(msg) from error
+
+    def _check(self, blob: Blob, digest: str, size: int) -> None:
+        if size != blob.size or digest != blob.digest:
+            msg = f"blob {blob.digest} in {self._folder}: found {size} other bytes than the {blob.size} stored"
+            raise BlobCorruptError(msg)
 
     def _path(self, blob: Blob) -> Path:
         digest = blob.digest
@@ -79,61 +135,78 @@ def _digest(data: bytes) -> str:
     return blake2b(data, digest_size=_DIGEST_SIZE).hexdigest()
 
 
-def _write_whole(path: Path, data: bytes, *, root: Path) -> None:
-    """Put *data* at *path* so that the name appears only when the bytes are on disk."""
-    is_new_shard = not path.parent.is_dir()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _write_unnamed(path, data):
-        _write_draft(path, data)
-    _sync_folder(path.parent)
-    if is_new_shard:
-        _sync_folder(root)
+@contextlib.contextmanager
+def _drafting(root: Path) -> Generator[tuple[FileIO, Callable[[Path], None]], None, None]:
+    """A new file, and what gives it its name once its bytes are on disk; without one it is gone.
 
-
-def _write_unnamed(path: Path, data: bytes) -> bool:
-    """Write a file that has no name until it is whole, so that who is killed meanwhile leaves nothing. False where the
-    system or the file system cannot."""
-    unnamed = getattr(os, "O_TMPFILE", 0)
-    if not unnamed:
-        return False
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    Where the system has files without a name, who is killed meanwhile leaves nothing.
+    """
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unnamed = _open_unnamed(root)
+    if unnamed is not None:
+        with open(unnamed, "r+b", buffering=0) as file:
+            yield file, partial(_link, file, root)
+        return
+    draft = _new_name(root)
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        descriptor = os.open(path.parent, os.O_WRONLY | unnamed | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb", buffering=0) as file:
-            _fill(file, data)
-            # With a folder given, Python follows the link in /proc; without one it would not.
-            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=folder, follow_symlinks=True)
-    except FileExistsError:
-        return path.stat().st_size == len(data)
+        with open(descriptor, "r+b", buffering=0) as file:
+            yield file, draft.replace
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _open_unnamed(root: Path) -> int | None:
+    """A file that has no name until it is whole; None where the system or the file system cannot."""
+    flag = getattr(os, "O_TMPFILE", 0)
+    if not flag:
+        return None
+    try:
+        return os.open(root, os.O_RDWR | flag | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno in _CANNOT:
-            return False
+            return None
         raise
-    finally:
-        os.close(folder)
-    return True
 
 
-def _write_draft(path: Path, data: bytes) -> None:
-    # A shard's names are 62 digits long, so a name with a dot is never taken for a blob.
-    draft = path.parent / f".{secrets.token_hex(8)}"
+def _link(file: FileIO, root: Path, path: Path) -> None:
+    """Give an unnamed file its name, in the place of what has it already."""
+    draft = _new_name(root)
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with open(
-            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering=0
-        ) as file:
-            _fill(file, data)
+        # With a folder given, Python follows the link in /proc; without one it would not.
+        os.link(f"/proc/self/fd/{file.fileno()}", draft, src_dir_fd=folder, follow_symlinks=True)
         draft.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(folder)
 
 
-def _fill(file: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
+def _new_name(root: Path) -> Path:
+    # A shard's name has two digits, so a name with a dot is never taken for one.
+    return root / f".{secrets.token_hex(8)}"
+
+
+def _write_all(file: FileIO, data: bytes | memoryview) -> int:
+    view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+    size = view.nbytes
     while view:
         view = view[file.write(view) :]
-    os.fsync(file.fileno())
+    return size
+
+
+def _publish(name: Callable[[Path], object], path: Path, *, root: Path) -> None:
+    """Give a draft whose bytes are on disk its name, durably."""
+    is_new_shard = not path.parent.is_dir()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name(path)
+    _sync_folder(path.parent)
+    if is_new_shard:
+        _sync_folder(root)
 
 
 def _sync_folder(folder: Path) -> None:

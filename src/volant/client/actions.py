@@ -8,7 +8,7 @@ from volant.client.client import Client
 from volant.client.driving import both
 from volant.client.logs import read_log
 from volant.client.outputs import Outputs
-from volant.client.results import fetch, find_task, inputs_of, outputs_of
+from volant.client.results import fetch, find_task, inputs_of, outputs_of, value_in
 from volant.model.control_protocol import AbortRun, ActionDetails, ActionSummary, Done, GetAction
 from volant.model.errors import RuntimeSystemError
 from volant.model.ids import RunId
@@ -124,7 +124,8 @@ class ActionHandle:
         """
         details = await self._details()
         if details.action.kind is not ActionKind.TASK:
-            return decode_arguments(fetch(details.action.inputs, self._client.blobs), where=self.name)
+            data = fetch(details.action.inputs, self._client.blobs)
+            return decode_arguments(data, where=self.name, blobs=lambda: self._client.blobs)
         return inputs_of(details, self._task(details), self._client.blobs)
 
     @both
@@ -144,9 +145,10 @@ class ActionHandle:
             msg = f"action {self.name[:12]} of run {self._run!r} has no outputs: it is {action.phase}"
             raise RuntimeSystemError(msg)
         if action.kind is not ActionKind.TASK:
-            return Outputs((decode(fetch(action.outputs, self._client.blobs), Any, where=self.name),))
+            data = fetch(action.outputs, self._client.blobs)
+            return Outputs((decode(data, Any, where=self.name, blobs=lambda: self._client.blobs),))
         task = self._task(details)
-        return outputs_of(task.interface.decode_output(fetch(action.outputs, self._client.blobs)), task)
+        return outputs_of(value_in(action.outputs, task, self._client.blobs), task)
 
     @both
     async def logs(self, *, attempt: int | None = None) -> str:

@@ -119,10 +119,11 @@ def changed_inputs(before: Before, task: Task[..., Any], values: Mapping[str, ob
     """
     check_names(task, values)
     interface = task.interface
-    found = interface.encode_inputs({**interface.decode_arguments(fetch(before.root.action.inputs, blobs)), **values})
+    data = fetch(before.root.action.inputs, blobs)
+    found = interface.encode_inputs({**interface.decode_arguments(data, blobs=lambda: blobs), **values})
     check_size(found, msgspec.msgpack.decode(before.root.spec_body, type=ActionSpec), "inputs")
     warnings = tuple(map(pickle_warning, found.pickled))
-    return Inputs(payload=stored(found.data, blobs), digest=found.digest, warnings=warnings)
+    return Inputs(payload=stored(found, blobs), digest=found.digest, warnings=warnings)
 
 
 async def submit_again(connection: Connection, before: Before, changes: Changes, *, blobs: Blobs) -> RunRecord:

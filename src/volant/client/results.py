@@ -55,25 +55,33 @@ def value_of(run: RunId, outcome: Outcome | None, task: Task[..., Any], blobs: B
         RuntimeSystemError: the run has no outputs.
         BlobError: they are kept in the blob store, which does not have them.
     """
-    return task.interface.decode_output(encoded_value_of(run, outcome, blobs))
+    return value_in(payload_of(run, outcome), task, blobs)
 
 
-def encoded_value_of(run: RunId, outcome: Outcome | None, blobs: Blobs) -> bytes:
-    """The stored bytes of what the root task returned.
+def value_in(payload: Payload, task: Task[..., Any], blobs: Blobs) -> Any:
+    """What a task returned, from its stored form.
+
+    Raises:
+        BlobError: it is kept in the blob store, which does not have it.
+    """
+    return task.interface.decode_output(fetch(payload, blobs), blobs=lambda: blobs)
+
+
+def payload_of(run: RunId, outcome: Outcome | None) -> Payload:
+    """The stored form of what the root task returned.
 
     Raises:
         RuntimeSystemError: the run has no outputs.
-        BlobError: they are kept in the blob store, which does not have them.
     """
     if not isinstance(outcome, Succeeded):
         msg = f"run {run!r} has ended without outputs"
         raise RuntimeSystemError(msg)
-    return fetch(outcome.outputs, blobs)
+    return outcome.outputs
 
 
 def inputs_of(details: ActionDetails, task: Task[..., Any], blobs: Blobs) -> dict[str, Any]:
     """The arguments of an action by name, without defaults that were left to the function."""
-    return task.interface.decode_arguments(fetch(details.action.inputs, blobs))
+    return task.interface.decode_arguments(fetch(details.action.inputs, blobs), blobs=lambda: blobs)
 
 
 def outputs_of(value: Any, task: Task[..., Any]) -> Outputs:

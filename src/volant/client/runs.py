@@ -14,12 +14,13 @@ from volant.client.origins import origin_of
 from volant.client.outputs import Outputs
 from volant.client.reporting import Reporter
 from volant.client.results import (
-    encoded_value_of,
     error_of,
+    fetch,
     find_task,
     inputs_of,
     outcome_of_details,
     outputs_of,
+    payload_of,
     value_of,
 )
 from volant.client.watching import RunEnd, abort_run, abort_when_left, watch_to_end
@@ -150,7 +151,7 @@ class RunHandle(Generic[R]):
             TaskError: as `outputs`.
         """
         end = await self._ended()
-        return encoded_value_of(end.run.run, end.outcome, self._client.blobs)
+        return fetch(payload_of(end.run.run, end.outcome), self._client.blobs)
 
     @both
     async def inputs(self) -> dict[str, Any]:

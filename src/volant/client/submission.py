@@ -14,10 +14,11 @@ from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions, SubmitRun
 from volant.model.errors import NotSupportedError
 from volant.model.ids import SpecDigest
-from volant.model.payloads import Inline, Payload
+from volant.model.payloads import Payload
 from volant.model.specs import Loader
 from volant.ports.blobs import Blobs
-from volant.values.codec import pickle_warning
+from volant.values.codec import Encoded, pickle_warning
+from volant.values.contents import store
 
 INLINE_BYTES = 64 * 1024
 """Larger inputs go to the blob store."""
@@ -28,7 +29,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     spec: SpecDigest
     spec_body: bytes
-    inputs: bytes
+    inputs: Encoded
     inputs_digest: str | None
     code: CodeSource
     options: RunOptions
@@ -81,7 +82,7 @@ def prepare(
     return Prepared(
         spec=SpecDigest(blake2b(body, digest_size=32).hexdigest()),
         spec_body=body,
-        inputs=inputs.data,
+        inputs=inputs,
         inputs_digest=inputs.digest,
         code=code,
         options=options,
@@ -90,9 +91,9 @@ def prepare(
     )
 
 
-def stored(data: bytes, blobs: Blobs) -> Payload:
-    """Bytes as they travel: along with the message, or in the blob store."""
-    return Inline(data=data) if len(data) <= INLINE_BYTES else blobs.put(data)
+def stored(encoded: Encoded, blobs: Blobs) -> Payload:
+    """A value as it travels, along with the message or in the blob store; its parts are in the store."""
+    return store(encoded.data, encoded.parts, blobs, inline_bytes=INLINE_BYTES)
 
 
 def _modules(task: Task[..., Any], root: Loader) -> tuple[str, ...]:

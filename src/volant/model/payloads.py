@@ -7,6 +7,8 @@ class Inline(msgspec.Struct, frozen=True, kw_only=True, tag="inline", array_like
     """Encoded bytes carried along."""
 
     data: bytes
+    parts: tuple[str, ...] = ()
+    """Digests of the blobs that the bytes refer to: arrays, frames, files."""
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True, tag="blob", array_like=True):
@@ -16,6 +18,8 @@ class Blob(msgspec.Struct, frozen=True, kw_only=True, tag="blob", array_like=Tru
     """Hex BLAKE2b-256 of the bytes."""
     size: int
     """Bytes."""
+    parts: tuple[str, ...] = ()
+    """Digests of the blobs that the bytes refer to."""
 
 
 Payload = Inline | Blob

@@ -1,5 +1,6 @@
 """Large values by content."""
 
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from volant.model.payloads import Blob
@@ -14,6 +15,26 @@ class Blobs(Protocol):
 
     def put(self, data: bytes) -> Blob:
         """Store *data* durably and say how to find it again."""
+        ...
+
+    def put_chunks(self, chunks: Iterable[bytes | memoryview], *, expected: Blob | None = None) -> Blob:
+        """Store the bytes of all *chunks* together, holding one chunk at a time.
+
+        *expected* says what they are, where that is known: what is there already is not written again. A blob that
+        is put, again or not, counts as new for whoever collects what nothing refers to.
+
+        Raises:
+            BlobCorruptError: the chunks held something else than *expected*.
+        """
+        ...
+
+    def chunks(self, blob: Blob) -> Iterator[bytes]:
+        """The bytes of *blob*, a piece at a time. The digest is known to be right once the last one was given.
+
+        Raises:
+            BlobMissingError: the store does not have it.
+            BlobCorruptError: what was there is not what was stored; what was given so far is to be thrown away.
+        """
         ...
 
     def get(self, blob: Blob) -> bytes:

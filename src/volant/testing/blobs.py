@@ -11,7 +11,7 @@ An adapter's test is a subclass with two fixtures::
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -66,6 +66,45 @@ class BlobsConformance:
             blobs.get(blob)
         assert blobs.put(b"original") == blob
         assert blobs.get(blob) == b"original"
+
+    @pytest.mark.parametrize("pieces", [[], [b"", b"a"], [b"ab", memoryview(b"cd")], [b"x" * 700_000] * 5])
+    def test_chunks_are_one_blob_and_come_back_in_chunks(self, blobs: Blobs, pieces: list[bytes | memoryview]) -> None:
+        whole = b"".join(pieces)
+        blob = blobs.put_chunks(iter(pieces))
+        assert blob == blobs.put(whole)
+        assert b"".join(blobs.chunks(blob)) == whole == blobs.get(blob)
+        assert max(map(len, blobs.chunks(blob)), default=0) < 3_000_000
+
+    def test_chunks_of_a_blob_that_is_there_are_not_asked_for(self, blobs: Blobs) -> None:
+        def asked() -> Iterator[bytes]:
+            raise AssertionError
+            yield b""
+
+        blob = blobs.put(b"known")
+        assert blobs.put_chunks(asked(), expected=blob) == blob
+
+    def test_chunks_other_than_expected_are_an_error_and_the_expected_blob_is_not_there(self, blobs: Blobs) -> None:
+        expected = Blob(digest=hashlib.blake2b(b"one", digest_size=32).hexdigest(), size=3)
+        with pytest.raises(BlobCorruptError, match=expected.digest):
+            blobs.put_chunks([b"two"], expected=expected)
+        assert not blobs.has(expected)
+
+    def test_chunks_of_changed_bytes_end_in_an_error(self, blobs: Blobs, damage: Damage) -> None:
+        blob = blobs.put(b"x" * 3_000_000)
+        damage(blob, b"x" * 2_999_999 + b"y")
+        with pytest.raises(BlobCorruptError, match=blob.digest):
+            list(blobs.chunks(blob))
+        with pytest.raises(BlobMissingError):
+            list(blobs.chunks(Blob(digest="ab" * 32, size=3)))
+
+    def test_chunks_that_fail_leave_nothing(self, blobs: Blobs) -> None:
+        def failing() -> Iterator[bytes]:
+            yield b"half"
+            raise RuntimeError("the source broke")
+
+        with pytest.raises(RuntimeError, match="the source broke"):
+            blobs.put_chunks(failing())
+        assert not blobs.has(Blob(digest=hashlib.blake2b(b"half", digest_size=32).hexdigest(), size=4))
 
     def test_parallel_writers_of_one_blob_agree(self, blobs: Blobs) -> None:
         data = b"shared" * 50_000

@@ -12,7 +12,7 @@ from volant.client.client import Client
 from volant.client.driving import drive
 from volant.client.logs import read_log
 from volant.client.outputs import Outputs
-from volant.client.results import fetch
+from volant.client.results import fetch, value_in
 from volant.client.runs import RunHandle
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import ActionNotFoundError, NotSupportedError, RunAbortedError, VolantError
@@ -109,8 +109,8 @@ class FinishedAction:
         """
         data = fetch(self._examined.record.inputs, self._client.blobs)
         if self._examined.record.kind is not ActionKind.TASK:
-            return decode_arguments(data, where=self.name)
-        return self._loaded.interface.decode_arguments(data)
+            return decode_arguments(data, where=self.name, blobs=lambda: self._client.blobs)
+        return self._loaded.interface.decode_arguments(data, blobs=lambda: self._client.blobs)
 
     @cached_property
     def result(self) -> Any:
@@ -123,10 +123,10 @@ class FinishedAction:
         outputs = self._examined.record.outputs
         if outputs is None:
             raise _exception(self.failure) or RunAbortedError(f"action {self.name!r} has no result: it is {self.phase}")
-        data = fetch(outputs, self._client.blobs)
         if self._examined.record.kind is not ActionKind.TASK:
-            return decode(data, Any, where=self.name)
-        return self._loaded.interface.decode_output(data)
+            data = fetch(outputs, self._client.blobs)
+            return decode(data, Any, where=self.name, blobs=lambda: self._client.blobs)
+        return value_in(outputs, self._loaded, self._client.blobs)
 
     @property
     def outputs(self) -> Outputs:

@@ -8,7 +8,7 @@ import msgspec
 
 from volant.model.errors import ValueCodecError
 from volant.values.codec import PLANNER, Encoded, read_payload, write_payload
-from volant.values.wire import STRUCT, Misread, Sink, Source, read_size, read_text, text_bytes, write_size
+from volant.values.wire import STRUCT, Misread, OpenBlobs, Sink, Source, read_size, read_text, text_bytes, write_size
 
 
 def encode_arguments(arguments: Mapping[str, object], *, where: str) -> Encoded:
@@ -23,13 +23,13 @@ def encode_arguments(arguments: Mapping[str, object], *, where: str) -> Encoded:
         return msgspec.structs.replace(write_payload(partial(_write, recorded), where=where), digest=None)
 
 
-def decode_arguments(data: bytes, *, where: str) -> dict[str, Any]:
+def decode_arguments(data: bytes, *, where: str, blobs: OpenBlobs | None = None) -> dict[str, Any]:
     """The arguments by name; for those who look at them.
 
     Raises:
         ValueCodecError: the bytes are no arguments.
     """
-    found: dict[str, Any] = read_payload(_read, data, where=where)
+    found: dict[str, Any] = read_payload(_read, data, where=where, blobs=blobs)
     return found
 
 

@@ -16,12 +16,23 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from volant.kit.digests import blake2b
-from volant.model.errors import ArgumentError, ValueCodecError
+from volant.model.errors import ArgumentError, BlobError, ValueCodecError
 from volant.values.cycles import find_cycle
 from volant.values.planning import Planner
 from volant.values.plans import Plan
 from volant.values.registry import Registration, Registry, check_registration
-from volant.values.wire import FORMAT_VERSION, Fault, Located, Misfit, Misread, Sink, Source, Unencodable
+from volant.values.wire import (
+    FORMAT_VERSION,
+    Fault,
+    Located,
+    Misfit,
+    Misread,
+    OpenBlobs,
+    Part,
+    Sink,
+    Source,
+    Unencodable,
+)
 
 __all__ = ["FORMAT_VERSION", "Encoded", "decode", "encode", "register"]
 
@@ -35,7 +46,7 @@ _NAMED_PICKLES: Final = 8
 
 
 class Encoded(msgspec.Struct, frozen=True, kw_only=True):
-    """A value as bytes."""
+    """A value as bytes. Large arrays, frames and files are *parts*: blobs that the bytes refer to by digest."""
 
     data: bytes
     digest: str | None
@@ -44,6 +55,8 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that travel by value: `bytes`, `bytearray` and pickles are not counted."""
     pickled: tuple[str, ...] = ()
     """Paths of parts that are pickled as a last resort, one for each type of part."""
+    parts: tuple[Part, ...] = ()
+    """What has to be in the blob store for the bytes to be readable; each blob once."""
 
 
 def encode(value: object, annotation: object, *, where: str = "value") -> Encoded:
@@ -57,13 +70,14 @@ def encode(value: object, annotation: object, *, where: str = "value") -> Encode
     return encode_plan(PLANNER.plan(annotation), value, where=where)
 
 
-def decode(data: bytes, annotation: object, *, where: str = "value") -> Any:
+def decode(data: bytes, annotation: object, *, where: str = "value", blobs: OpenBlobs | None = None) -> Any:
     """The value that `encode` was given.
 
     Raises:
         ValueCodecError: the bytes are damaged, of another version, or not of the annotated type.
+        BlobError: a part cannot be read from the store that *blobs* gives.
     """
-    return decode_plan(PLANNER.plan(annotation), data, where=where)
+    return decode_plan(PLANNER.plan(annotation), data, where=where, blobs=blobs)
 
 
 def register(
@@ -129,17 +143,20 @@ def write_payload(write: Callable[[Sink], None], *, where: str, name: str = "") 
         digest=blake2b(data, digest_size=32).hexdigest() if out.digestable else None,
         inline_bytes=len(data) - out.opaque,
         pickled=_pickled_paths(write, out.pickles, where=where, name=name) if out.pickles else (),
+        parts=tuple({part.blob.digest: part for part in out.parts}.values()) if out.parts else (),
     )
 
 
-def decode_plan(plan: Plan, data: bytes, *, where: str, name: str = "") -> Any:
+def decode_plan(plan: Plan, data: bytes, *, where: str, name: str = "", blobs: OpenBlobs | None = None) -> Any:
     """As `decode`, for a plan that is known."""
-    return read_payload(plan.read, data, where=where, name=name)
+    return read_payload(plan.read, data, where=where, name=name, blobs=blobs)
 
 
-def read_payload(read: Callable[[Source], Any], data: bytes, *, where: str, name: str = "") -> Any:
+def read_payload(
+    read: Callable[[Source], Any], data: bytes, *, where: str, name: str = "", blobs: OpenBlobs | None = None
+) -> Any:
     """Check the version, let *read* read, and see that nothing is left over."""
-    source = Source(data, PLANNER.dynamic)
+    source = Source(data, PLANNER.dynamic, blobs)
     if not data or data[0] != FORMAT_VERSION:
         found = f"format version {data[0]}" if data else "no bytes"
         raise ValueCodecError(f"{where}: found {found}, wanted format version {FORMAT_VERSION}")
@@ -154,6 +171,8 @@ def read_payload(read: Callable[[Source], Any], data: bytes, *, where: str, name
         raise ValueCodecError(f"{where}: the bytes end early, or are damaged") from None
     except RecursionError:
         raise ValueCodecError(f"{where}: nested too deeply to be read") from None
+    except BlobError:
+        raise
     except Exception as error:
         raise ValueCodecError(f"{where}: the bytes are damaged: {type(error).__name__}: {error}") from error
     return value

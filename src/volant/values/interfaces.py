@@ -24,6 +24,7 @@ from volant.values.wire import (
     STRUCT,
     Fault,
     Misread,
+    OpenBlobs,
     Sink,
     Source,
     Unencodable,
@@ -153,13 +154,16 @@ class Interface:
             error.hint = error.hint or self._binding.hint()
             raise
 
-    def decode_inputs(self, data: bytes) -> tuple[tuple[object, ...], dict[str, object]]:
-        """The arguments to call the function with.
+    def decode_inputs(
+        self, data: bytes, *, blobs: OpenBlobs | None = None
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """The arguments to call the function with; *blobs* gives the store of their parts.
 
         Raises:
+            BlobError: a part cannot be read.
             ValueCodecError: the bytes are not the arguments of this function.
         """
-        values = self.decode_arguments(data)
+        values = self.decode_arguments(data, blobs=blobs)
         args: list[object] = []
         kwargs: dict[str, object] = {}
         for parameter in self.parameters:
@@ -170,13 +174,13 @@ class Interface:
                 kwargs[name] = values[name]
         return tuple(args), kwargs
 
-    def decode_arguments(self, data: bytes) -> dict[str, object]:
+    def decode_arguments(self, data: bytes, *, blobs: OpenBlobs | None = None) -> dict[str, object]:
         """The arguments by name, without defaults that were left to the function.
 
         Raises:
             ValueCodecError: the bytes are not the arguments of this function.
         """
-        values: dict[str, object] = read_payload(self._read_inputs, data, where=self.title)
+        values: dict[str, object] = read_payload(self._read_inputs, data, where=self.title, blobs=blobs)
         return values
 
     def encode_output(self, value: object) -> Encoded:
@@ -193,13 +197,13 @@ class Interface:
             error.hint = error.hint or f"return what is annotated, {plan.label}, or annotate what is returned"
             raise
 
-    def decode_output(self, data: bytes) -> Any:
+    def decode_output(self, data: bytes, *, blobs: OpenBlobs | None = None) -> Any:
         """What the function returned.
 
         Raises:
             ValueCodecError: the bytes are not of the return type.
         """
-        return decode_plan(self._return_plan(), data, where=f"{self.title}, return value", name="result")
+        return decode_plan(self._return_plan(), data, where=f"{self.title}, return value", name="result", blobs=blobs)
 
     @property
     def output_names(self) -> tuple[str, ...]:

@@ -29,10 +29,15 @@ def is_numpy_scalar(cls: type[Any]) -> bool:
 
 
 class NumpyScalarPlan(Plan):
-    """Booleans, numbers and times of numpy, by dtype; other scalars are pickled."""
+    """Booleans, numbers and times of numpy, by dtype; text and records as `composing` says; others are pickled."""
 
-    __slots__ = ()
+    __slots__ = ("other",)
     tags = frozenset({NUMPY_SCALAR})
+
+    def __init__(self, label: str, other: Plan | None = None) -> None:
+        super().__init__(label)
+        self.other = other
+        """For what is neither a boolean nor a number nor a time."""
 
     def write(self, value: Any, out: Sink) -> None:
         dtype = value.dtype
@@ -44,7 +49,10 @@ class NumpyScalarPlan(Plan):
             or dtype.itemsize > _LARGEST
             or numpy.dtype(kind).type is not class_of(value)
         ):
-            write_pickle(value, out)
+            if self.other is not None:
+                self.other.write(value, out)
+            else:
+                write_pickle(value, out)
             return
         data = value.astype(kind).tobytes() if sys.byteorder == "big" else value.tobytes()
         out.append(NUMPY_SCALAR)

@@ -29,6 +29,8 @@ from volant.values.annotations import (
     members,
     unwrap,
 )
+from volant.values.arrays import ArrayPlan, Stack, StackPlan, array_class, wanted_kind
+from volant.values.composing import AnyComposedPlan, ComposedPlan, composition_of
 from volant.values.dynamic import DynamicPlan
 from volant.values.enums import EnumPlan, LiteralPlan
 from volant.values.models import ModelPlan, has_own_types, is_model
@@ -233,6 +235,8 @@ class Planner:
         registration = self.registry.find(cls)
         if registration is not None:
             return RegisteredPlan(label, registration, self.registry)
+        if array_class(cls):
+            return ArrayPlan(label, cls, wanted_kind(arguments))
         if issubclass(cls, Enum):
             return EnumPlan(label, cls) if cls.__members__ or cls is not Enum else None
         if is_model(cls):
@@ -253,8 +257,14 @@ class Planner:
         if cls in (FunctionType, BuiltinFunctionType):
             return FunctionPlan("function")
         if is_numpy_scalar(cls):
-            return NumpyScalarPlan(cls.__qualname__)
-        return PicklePlan(cls.__qualname__)
+            return NumpyScalarPlan(cls.__qualname__, self._composed(cls))
+        if cls is Stack:
+            return StackPlan("Stack")
+        return self._composed(cls) or PicklePlan(cls.__qualname__)
+
+    def _composed(self, cls: type[Any]) -> ComposedPlan | None:
+        composition = composition_of(cls)
+        return ComposedPlan(cls.__qualname__, composition) if composition is not None else None
 
     def _dataclass(self, label: str, cls: type[Any], arguments: tuple[Any, ...]) -> Plan:
         types = field_types(cls, arguments)
@@ -312,6 +322,8 @@ class Planner:
         found[wire.FUNCTION] = FunctionPlan("function")
         found[wire.PICKLE] = PicklePlan("Any")
         found[wire.NUMPY_SCALAR] = NumpyScalarPlan("numpy scalar")
+        found[wire.ARRAY] = StackPlan("numpy array")
+        found[wire.COMPOSED] = AnyComposedPlan("a value of another library")
         found[wire.REGISTERED] = AnyRegisteredPlan(self.registry)
         return found
 

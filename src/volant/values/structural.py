@@ -16,12 +16,15 @@ from zoneinfo import ZoneInfo
 from volant.model.errors import ValueCodecError
 from volant.values.codec import PLANNER, read_payload
 from volant.values.scalars import read_int
+from volant.values.summaries import array_summary, composed_summary
 from volant.values.wire import (
     ABSENT,
+    ARRAY,
     BYTEARRAY,
     BYTES,
     CLASS,
     COMPLEX,
+    COMPOSED,
     COUNTER,
     DATE,
     DATETIME,
@@ -306,6 +309,14 @@ def _read_numpy(source: Source) -> Any:
     return Opaque(f"numpy:{kind}", len(data))
 
 
+def _read_array(source: Source) -> Opaque:
+    return Opaque(*array_summary(source, _read))
+
+
+def _read_composed(source: Source) -> Opaque:
+    return Opaque(*composed_summary(source, _read))
+
+
 def _count(source: Source) -> int:
     count = read_size(source)
     if count > source.end - source.pos:
@@ -389,4 +400,6 @@ _READERS: Final[dict[int, Callable[[Source], Any]]] = {
     REGISTERED: _read_registered,
     PICKLE: _read_pickle,
     NUMPY_SCALAR: _read_numpy,
+    ARRAY: _read_array,
+    COMPOSED: _read_composed,
 }

@@ -10,9 +10,13 @@ it. Everything else describes itself.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from volant.model.payloads import Blob
+from volant.ports.blobs import Blobs
 
 if TYPE_CHECKING:
     from volant.values.plans import SelfDescribing
@@ -63,6 +67,8 @@ FUNCTION: Final = 0x41
 REGISTERED: Final = 0x42
 PICKLE: Final = 0x43
 NUMPY_SCALAR: Final = 0x44
+ARRAY: Final = 0x45
+COMPOSED: Final = 0x46
 SMALL_INT: Final = 0x80
 
 TAG_NAMES: Final = {
@@ -108,6 +114,8 @@ TAG_NAMES: Final = {
     REGISTERED: "a value of a registered type",
     PICKLE: "a pickle",
     NUMPY_SCALAR: "a numpy scalar",
+    ARRAY: "a numpy array",
+    COMPOSED: "a value of another library",
 }
 
 
@@ -152,6 +160,15 @@ class Located(Fault):
     """Not an error: the part that was searched for (see `Sink.probe`)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A blob that the bytes of a value refer to."""
+
+    blob: Blob
+    chunks: Sequence[memoryview] | None = field(default=None, compare=False, repr=False)
+    """What is in it, for whoever stores it; None where it is in the store."""
+
+
 class Mark(NamedTuple):
     """A place in a `Sink` to roll back to."""
 
@@ -160,6 +177,7 @@ class Mark(NamedTuple):
     opaque: int
     pickles: int
     digestable: bool
+    parts: int
 
 
 class Sink(bytearray):
@@ -172,10 +190,11 @@ class Sink(bytearray):
         opaque: bytes that do not travel by value.
         pickles: the class of each pickled part, in the order of writing.
         digestable: whether equal bytes can be relied on for equal values.
+        parts: the blobs that the bytes refer to, in the order of writing.
         probe: index of the pickled part whose path is wanted, or -1.
     """
 
-    __slots__ = ("depth", "digestable", "dynamic", "exact", "opaque", "pickles", "probe")
+    __slots__ = ("depth", "digestable", "dynamic", "exact", "opaque", "parts", "pickles", "probe")
 
     def __init__(self, dynamic: "SelfDescribing", *, probe: int = -1) -> None:
         super().__init__()
@@ -183,28 +202,35 @@ class Sink(bytearray):
         self.depth = 0
         self.exact = False
         self.opaque = 0
+        self.parts: list[Part] = []
         self.pickles: list[type] = []
         self.digestable = True
         self.probe = probe
 
     def mark(self) -> Mark:
-        return Mark(len(self), self.depth, self.opaque, len(self.pickles), self.digestable)
+        return Mark(len(self), self.depth, self.opaque, len(self.pickles), self.digestable, len(self.parts))
 
     def rollback(self, mark: Mark) -> None:
         """Forget all that was written since *mark*."""
         del self[mark.size :]
         del self.pickles[mark.pickles :]
+        del self.parts[mark.parts :]
         self.depth = mark.depth
         self.opaque = mark.opaque
         self.digestable = mark.digestable
 
 
+OpenBlobs = Callable[[], Blobs]
+"""Gives the store of a value's parts; called when there is one to read."""
+
+
 class Source:
-    """Bytes being read. `pos` is the next byte, `end` one past the last."""
+    """Bytes being read. `pos` is the next byte, `end` one past the last, `blobs` opens the store of their parts."""
 
-    __slots__ = ("data", "dynamic", "end", "pos")
+    __slots__ = ("blobs", "data", "dynamic", "end", "pos")
 
-    def __init__(self, data: bytes, dynamic: "SelfDescribing") -> None:
+    def __init__(self, data: bytes, dynamic: "SelfDescribing", blobs: "OpenBlobs | None" = None) -> None:
+        self.blobs = blobs
         self.data = data
         self.pos = 0
         self.end = len(data)

@@ -152,7 +152,7 @@ class Attempt:
             self.session.spec = self._found.spec
             self.session.reach = Reach(self._found.task.environment)
             data = self.session.fetched(self._start.inputs)
-            self._arguments = self._found.task.interface.decode_inputs(data)
+            self._arguments = self._found.task.interface.decode_inputs(data, blobs=self.session.store)
         except BlobError as exc:
             raise AttemptFailure(system_failure_of(exc)) from exc
         except BaseException as exc:
@@ -229,7 +229,7 @@ class Attempt:
         if encoded.pickled:
             self.session.warn_of_pickles(encoded)
         try:
-            return Succeeded(outputs=self.session.stored(encoded.data))
+            return Succeeded(outputs=self.session.stored(encoded))
         except BlobError as exc:
             return Failed(failure=system_failure_of(exc))
 

@@ -27,6 +27,7 @@ from volant.model.worker_protocol import (
 )
 from volant.ports.blobs import Blobs
 from volant.values.codec import Encoded, pickle_warning
+from volant.values.contents import store
 from volant.values.failures import decode_exception
 from volant.worker.calls import Call, Caller, Host, has_answer
 from volant.worker.checkpoints import Checkpoints
@@ -129,16 +130,15 @@ class AttemptSession:
 
     async def _call(self, task: Task[..., R], arguments: dict[str, object], group: str | None) -> R:
         encoded, spec = self._encoded(task, arguments)
-        payload = await self.stored_meanwhile(encoded.data)
+        payload = await self.stored_meanwhile(encoded)
         call = self._submit(task, encoded, spec, payload, group)
         await self.answered(call)
         match call.answer:
             case None | CallRefused() | Acknowledged():
                 pass
             case ended:
-                if isinstance(ended.outcome, Succeeded) and isinstance(ended.outcome.outputs, Blob):
-                    data = await self.fetched_meanwhile(ended.outcome.outputs)
-                    return task.interface.decode_output(data)  # type: ignore[no-any-return]
+                if isinstance(ended.outcome, Succeeded) and self._is_large(ended.outcome.outputs):
+                    return await asyncio.to_thread(self.result_of, task, call)
         return self.result_of(task, call)
 
     async def answered(self, call: Call) -> None:
@@ -190,7 +190,7 @@ class AttemptSession:
 
     def _begin(self, task: Task[..., Any], arguments: dict[str, object], group: str | None) -> Call:
         encoded, spec = self._encoded(task, arguments)
-        return self._submit(task, encoded, spec, self.stored(encoded.data), group)
+        return self._submit(task, encoded, spec, self.stored(encoded), group)
 
     def _encoded(self, task: Task[..., Any], arguments: dict[str, object]) -> tuple[Encoded, ActionSpec]:
         spec = task.spec()
@@ -241,7 +241,7 @@ class AttemptSession:
         outcome = answer.outcome
         match outcome:
             case Succeeded(outputs=outputs):
-                return task.interface.decode_output(self.fetched(outputs))  # type: ignore[no-any-return]
+                return task.interface.decode_output(self.fetched(outputs), blobs=self.store)  # type: ignore[no-any-return]
             case Failed(failure=failure):
                 raise decode_exception(failure)
             case Aborted(reason=reason):
@@ -270,25 +270,43 @@ class AttemptSession:
             self._blobs = self._open_blobs(self._start.context.blobs)
         return self._blobs
 
-    def stored(self, data: bytes) -> Payload:
-        """The bytes as they travel: along with the message, or in the store."""
-        return Inline(data=data) if len(data) <= self._start.context.inline_payload_bytes else self.blobs.put(data)
+    def store(self) -> Blobs:
+        """The store of large values, for who asks only when there is one."""
+        return self.blobs
+
+    def stored(self, value: Encoded | bytes) -> Payload:
+        """A value as it travels, along with the message or in the store; its parts are in the store."""
+        data, parts = (value, ()) if isinstance(value, bytes) else (value.data, value.parts)
+        inline_bytes = self._start.context.inline_payload_bytes
+        if not parts and len(data) <= inline_bytes:
+            return Inline(data=data)
+        return store(data, parts, self.blobs, inline_bytes=inline_bytes)
 
     def fetched(self, payload: Payload) -> bytes:
         """The bytes of a payload."""
         return payload.data if isinstance(payload, Inline) else self.blobs.get(payload)
 
-    async def stored_meanwhile(self, data: bytes) -> Payload:
+    async def stored_meanwhile(self, value: Encoded | bytes) -> Payload:
         """As `stored`, without blocking the event loop for long."""
-        if len(data) < max(_IN_THREAD_BYTES, self._start.context.inline_payload_bytes):
-            return self.stored(data)
-        return await asyncio.to_thread(self.stored, data)
+        size = len(value) if isinstance(value, bytes) else _size_to_store(value)
+        if size < max(_IN_THREAD_BYTES, self._start.context.inline_payload_bytes):
+            return self.stored(value)
+        return await asyncio.to_thread(self.stored, value)
 
     async def fetched_meanwhile(self, payload: Payload) -> bytes:
         """As `fetched`, without blocking the event loop for long."""
         if isinstance(payload, Inline) or payload.size < _IN_THREAD_BYTES:
             return self.fetched(payload)
         return await asyncio.to_thread(self.fetched, payload)
+
+    @staticmethod
+    def _is_large(payload: Payload) -> bool:
+        """Whether reading it may take long: it is large, or has parts, which are."""
+        return bool(payload.parts) or (isinstance(payload, Blob) and payload.size >= _IN_THREAD_BYTES)
+
+
+def _size_to_store(encoded: Encoded) -> int:
+    return len(encoded.data) + sum(part.blob.size for part in encoded.parts if part.chunks is not None)
 
 
 class _Pending(PendingCall[R]):

@@ -20,7 +20,8 @@ from volant.model.worker_protocol import (
     Succeeded,
 )
 from volant.values.arguments import encode_arguments
-from volant.values.codec import decode, encode
+from volant.values.codec import Encoded, decode, encode
+from volant.values.contents import store_parts
 from volant.values.failures import decode_exception
 from volant.worker.calls import Call
 from volant.worker.failing import failure_of
@@ -55,6 +56,9 @@ class AttemptStep:
         self._group = group
         self._where = f"traced function {traced.name!r}"
         self._inputs = encode_arguments(traced.arguments(args, kwargs), where=self._where)
+        if self._inputs.parts:
+            # Now: the function may change the arrays that it was given.
+            store_parts(self._inputs.parts, session.blobs)
         outer = current_step()
         names = outer.names if isinstance(outer, AttemptStep) else session.names
         self._action = names.next(traced.name, self._inputs.digest)
@@ -89,16 +93,16 @@ class AttemptStep:
         self._session.caller.steps.discard(id(self))
 
     def end(self, result: StepResult) -> StepResult:
-        failure, data = self._encoded(result)
-        outputs = None if data is None else self._session.stored(data)
-        call = self._tell(failure, self._session.stored(self._inputs.data), outputs)
+        failure, encoded = self._encoded(result)
+        outputs = None if encoded is None else self._session.stored(encoded)
+        call = self._tell(failure, self._session.stored(self._inputs), outputs)
         self._session.wait_for(call)
         return self._committed(call, result)
 
     async def end_aio(self, result: StepResult) -> StepResult:
-        failure, data = self._encoded(result)
-        outputs = None if data is None else await self._session.stored_meanwhile(data)
-        call = self._tell(failure, await self._session.stored_meanwhile(self._inputs.data), outputs)
+        failure, encoded = self._encoded(result)
+        outputs = None if encoded is None else await self._session.stored_meanwhile(encoded)
+        call = self._tell(failure, await self._session.stored_meanwhile(self._inputs), outputs)
         await self._session.answered(call)
         return self._committed(call, result)
 
@@ -110,8 +114,8 @@ class AttemptStep:
         self._session.line.submit(call, asked)
         return call
 
-    def _encoded(self, result: StepResult) -> tuple[Failure | None, bytes | None]:
-        """What it raised, and the bytes of what it gave. That those cannot be made is its failure."""
+    def _encoded(self, result: StepResult) -> tuple[Failure | None, Encoded | None]:
+        """What it raised, and the stored form of what it gave. That those cannot be made is its failure."""
         value = result.value
         if self._traced.is_generator:
             items = list(result.items)
@@ -124,7 +128,7 @@ class AttemptStep:
                 error = exc if error is None else error
             else:
                 self._session.warn_of_pickles(encoded)
-                return (None if error is None else failure_of(error)), encoded.data
+                return (None if error is None else failure_of(error)), encoded
         return failure_of(error), None
 
     def _tell(self, failure: Failure | None, inputs: Payload, outputs: Payload | None) -> Call:
@@ -175,7 +179,7 @@ class AttemptStep:
         answer = self._answer(call)
         if answer is None:
             return None
-        value: Any = None if data is None else decode(data, Any, where=self._where)
+        value: Any = None if data is None else decode(data, Any, where=self._where, blobs=self._session.store)
         items: list[Any] = []
         if self._traced.is_generator and data is not None:
             items, value = cast("tuple[list[Any], Any]", value if isinstance(value, tuple) else (value, None))

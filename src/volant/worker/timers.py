@@ -32,7 +32,7 @@ def start_timer(session: "AttemptSession", seconds: float, *, group: str | None)
         call=call.id,
         action=names.next(NAME, inputs.digest),
         spec=spec,
-        inputs=session.stored(inputs.data),
+        inputs=session.stored(inputs),
         inputs_digest=inputs.digest,
         group=group,
         delay=seconds,

@@ -1,0 +1,1 @@
+"""One adapter for each library whose values are taken apart."""
