@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from volant import durable as durable
     from volant import errors as errors
     from volant import remote as remote
+    from volant import types as types
     from volant.api.initializing import init as init
     from volant.api.initializing import init_from_config as init_from_config
     from volant.api.rerunning import rerun as rerun
@@ -113,7 +114,7 @@ _HOMES = {
 }
 """The module that owns each public name."""
 
-_DOORS = frozenset({"durable", "errors", "remote"})
+_DOORS = frozenset({"durable", "errors", "remote", "types"})
 """Modules that are there after a bare `import volant`."""
 
 __all__ = [

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, NotRequired, Required, Ty
 
 import pydantic
 
+from volant import types
 from volant.values.codec import register
 
 T = TypeVar("T")
@@ -212,4 +213,19 @@ class Fahrenheit(Celsius):
     pass
 
 
+class Kelvin:
+    """Registered with a hash and a preview of its own."""
+
+    def __init__(self, degrees: int, noise: str = "") -> None:
+        self.degrees = degrees
+        self.noise = noise
+
+
+types.register(
+    Kelvin,
+    encode=lambda value: f"{value.degrees} {value.noise}".encode(),
+    decode=lambda data: Kelvin(int(data.split(b" ")[0]), data.decode().partition(" ")[2]),
+    hash=lambda value: value.degrees,
+    preview=lambda value: f"{value.degrees}\nK",
+)
 register(Celsius, encode=lambda value: str(value.degrees).encode(), decode=lambda data: Celsius(int(data)))

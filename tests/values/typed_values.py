@@ -400,6 +400,8 @@ def identity(value: Any) -> Any:
             return cls, tuple(map(identity, state))
         case type():
             return cls, value
+        case samples.Kelvin():
+            return cls, value.degrees, value.noise
         case numpy.ndarray():
             is_fortran = value.flags.f_contiguous and not value.flags.c_contiguous
             return cls, repr(value.dtype), value.shape, is_fortran, tuple(map(identity, value.ravel("K").tolist()))

@@ -50,7 +50,7 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
 
     data: bytes
     digest: str | None
-    """Hex BLAKE2b-256 of the bytes; None when equal values may have other bytes."""
+    """Hex BLAKE2b-256 of the bytes, or of the hashes of parts whose types have one; None without a stable hash."""
     inline_bytes: int
     """Bytes that travel by value: `bytes`, `bytearray` and pickles are not counted."""
     pickled: tuple[str, ...] = ()
@@ -89,6 +89,8 @@ def register(
     name: str | None = None,
     inline: bool = True,
     subclasses: bool = False,
+    hashed: Callable[[T], bytes] | None = None,
+    preview: Callable[[T], str] | None = None,
 ) -> None:
     """Let *encode* and *decode* make the bytes of instances of *cls*.
 
@@ -101,6 +103,8 @@ def register(
             process that does not know the type yet looks for it.
         inline: whether the bytes count as travelling by value.
         subclasses: *decode* restores the class of a subclass's instance, too.
+        hashed: what equal values share and others do not, where that is not what *encode* returns.
+        preview: a line about a value for people, kept beside its bytes.
     """
     check_registration(cls, encode, decode)
     REGISTRY.add(
@@ -112,6 +116,8 @@ def register(
             digestable=digestable,
             inline=inline,
             subclasses=subclasses,
+            hashed=hashed,
+            preview=preview,
         )
     )
     PLANNER.forget()
@@ -133,6 +139,7 @@ def write_payload(write: Callable[[Sink], None], *, where: str, name: str = "") 
     out.append(FORMAT_VERSION)
     try:
         write(out)
+        digest = _digest(write, out) if out.digestable else None
     except Misfit as fault:
         raise ArgumentError(f"{place(where, name, fault)}: {fault.text}", hint=_hint(fault)) from fault.__cause__
     except Fault as fault:
@@ -140,11 +147,20 @@ def write_payload(write: Callable[[Sink], None], *, where: str, name: str = "") 
     data = bytes(out)
     return Encoded(
         data=data,
-        digest=blake2b(data, digest_size=32).hexdigest() if out.digestable else None,
+        digest=digest,
         inline_bytes=len(data) - out.opaque,
         pickled=_pickled_paths(write, out.pickles, where=where, name=name) if out.pickles else (),
         parts=tuple({part.blob.digest: part for part in out.parts}.values()) if out.parts else (),
     )
+
+
+def _digest(write: Callable[[Sink], None], out: Sink) -> str:
+    if not out.rehash:
+        return blake2b(out, digest_size=32).hexdigest()
+    hashed = Sink(PLANNER.dynamic, hashing=True)
+    hashed.append(FORMAT_VERSION)
+    write(hashed)
+    return blake2b(hashed, digest_size=32).hexdigest()
 
 
 def decode_plan(plan: Plan, data: bytes, *, where: str, name: str = "", blobs: OpenBlobs | None = None) -> Any:

@@ -324,6 +324,7 @@ class Planner:
         found[wire.NUMPY_SCALAR] = NumpyScalarPlan("numpy scalar")
         found[wire.ARRAY] = StackPlan("numpy array")
         found[wire.COMPOSED] = AnyComposedPlan("a value of another library")
+        found[wire.SHOWN] = AnyRegisteredPlan(self.registry)
         found[wire.REGISTERED] = AnyRegisteredPlan(self.registry)
         return found
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from volant.model.errors import DefinitionError, DefinitionTypeError, DuplicateNameError
 from volant.values.plans import Plan
 from volant.values.references import resolve
 from volant.values.wire import (
+    HASHED,
     REGISTERED,
+    SHOWN,
     Misread,
     Sink,
     Source,
@@ -20,6 +22,8 @@ from volant.values.wire import (
     write_size,
     write_text,
 )
+
+_LONGEST_PREVIEW: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Registration:
     digestable: bool
     inline: bool
     subclasses: bool
+    hashed: Callable[[Any], bytes] | None = None
+    preview: Callable[[Any], str] | None = None
 
 
 @dataclass
@@ -79,7 +85,7 @@ class RegisteredPlan(Plan):
     """Values of a registered type."""
 
     __slots__ = ("cls", "registration", "registry")
-    tags = frozenset({REGISTERED})
+    tags = frozenset({REGISTERED, SHOWN})
 
     def __init__(self, label: str, registration: Registration, registry: Registry) -> None:
         super().__init__(label)
@@ -92,7 +98,15 @@ class RegisteredPlan(Plan):
             self.write_kin(value, out)
             return
         registration = self.registration
-        data = _owned_bytes(registration, value)
+        if registration.hashed is not None or registration.preview is not None:
+            out.rehash = True
+            if out.hashing:
+                _write_hash(registration, value, out)
+                return
+        if registration.preview is not None:
+            out.append(SHOWN)
+            write_text(_preview(registration.preview, value), out)
+        data = _owned_bytes(registration, registration.encode, value)
         out.append(REGISTERED)
         write_text(registration.name, out)
         write_size(len(data), out)
@@ -103,7 +117,7 @@ class RegisteredPlan(Plan):
             out.digestable = False
 
     def read(self, source: Source) -> Any:
-        if source.peek() != REGISTERED:
+        if source.peek() not in (REGISTERED, SHOWN):
             return self.read_kin(source)
         value = read_registered(self.registry, source)
         if not isinstance(value, self.cls):
@@ -115,7 +129,7 @@ class AnyRegisteredPlan(Plan):
     """Values of whatever registered type the bytes name."""
 
     __slots__ = ("registry",)
-    tags = frozenset({REGISTERED})
+    tags = frozenset({REGISTERED, SHOWN})
 
     def __init__(self, registry: Registry) -> None:
         super().__init__("a registered type")
@@ -130,6 +144,11 @@ class AnyRegisteredPlan(Plan):
 
 def read_registered(registry: Registry, source: Source) -> Any:
     """Read a value of any registered type."""
+    if source.peek() == SHOWN:
+        source.pos += 1
+        read_text(source)
+        if source.peek() != REGISTERED:
+            raise Misread("found a preview of something that is not a value of a registered type")
     source.pos += 1
     registration = registry.named(read_text(source))
     data = source.take(read_size(source))
@@ -150,9 +169,26 @@ def check_registration(cls: object, encode: object, decode: object) -> None:
             raise DefinitionTypeError(f"register: {role} is {found(function)}, wanted a function")
 
 
-def _owned_bytes(registration: Registration, value: Any) -> bytes:
+def _write_hash(registration: Registration, value: Any, out: Sink) -> None:
+    """Write what distinguishes a value, for hashing only."""
+    data = _owned_bytes(registration, registration.hashed or registration.encode, value)
+    out.append(HASHED)
+    write_text(registration.name, out)
+    write_size(len(data), out)
+    out += data
+
+
+def _preview(preview: Callable[[Any], str], value: Any) -> str:
     try:
-        data: Any = registration.encode(value)
+        text: Any = preview(value)
+    except Exception as error:  # noqa: BLE001 - a line for people is no reason to fail
+        return f"no preview: {type(error).__name__}: {error}"[:_LONGEST_PREVIEW]
+    return " ".join(str(text).split())[:_LONGEST_PREVIEW]
+
+
+def _owned_bytes(registration: Registration, encode: Callable[[Any], bytes], value: Any) -> bytes:
+    try:
+        data: Any = encode(value)
     except Exception as error:
         text = f"the encoder of {registration.name!r} failed: {type(error).__name__}: {error}"
         raise Unencodable(f"found {found(value)}; {text}") from error

@@ -41,8 +41,8 @@ def as_json(value: Any) -> Any:
             return name
         case Reference(name=name):
             return name
-        case Opaque(name=name, size=size):
-            return {"type": name, "bytes": size}
+        case Opaque(name=name, size=size, preview=preview):
+            return {"type": name, "bytes": size} | ({} if preview is None else {"preview": preview})
         case bytes() | bytearray():
             return base64.b64encode(value).decode()
         case _:
@@ -144,6 +144,8 @@ def _atom(value: Any, limits: _Limits) -> str:
             return f"{enum}.{name}" if enum else str(name)
         case Reference(name=name):
             return f"<{name}>"
+        case Opaque(preview=str() as preview):
+            return preview
         case Opaque(name=name, size=size):
             return f"<{name or 'a pickle'}, {format_bytes(size)}>"
         case str() | bytes() | bytearray() if limits.text is not None and len(value) > limits.text:

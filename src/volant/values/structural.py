@@ -52,6 +52,7 @@ from volant.values.wire import (
     RANGE,
     REGISTERED,
     SET,
+    SHOWN,
     SLICE,
     STR,
     STRUCT,
@@ -112,6 +113,8 @@ class Opaque:
         self.name = name
         """Of the class, as far as the bytes tell."""
         self.size = size
+        self.preview: str | None = None
+        """What its type says about it, if it does."""
 
 
 def read_value(data: bytes) -> Any:
@@ -274,6 +277,14 @@ def _read_registered(source: Source) -> Opaque:
     return Opaque(name, size)
 
 
+def _read_shown(source: Source) -> Any:
+    preview = read_text(source)
+    value = _read(source)
+    if isinstance(value, Opaque):
+        value.preview = preview
+    return value
+
+
 def _read_pickle(source: Source) -> Opaque:
     size = read_size(source)
     source.take(4)
@@ -400,6 +411,7 @@ _READERS: Final[dict[int, Callable[[Source], Any]]] = {
     REGISTERED: _read_registered,
     PICKLE: _read_pickle,
     NUMPY_SCALAR: _read_numpy,
+    SHOWN: _read_shown,
     ARRAY: _read_array,
     COMPOSED: _read_composed,
 }

@@ -69,6 +69,8 @@ PICKLE: Final = 0x43
 NUMPY_SCALAR: Final = 0x44
 ARRAY: Final = 0x45
 COMPOSED: Final = 0x46
+SHOWN: Final = 0x47
+HASHED: Final = 0x48
 SMALL_INT: Final = 0x80
 
 TAG_NAMES: Final = {
@@ -116,6 +118,8 @@ TAG_NAMES: Final = {
     NUMPY_SCALAR: "a numpy scalar",
     ARRAY: "a numpy array",
     COMPOSED: "a value of another library",
+    SHOWN: "a value with a preview",
+    HASHED: "a hash instead of a value",
 }
 
 
@@ -191,13 +195,28 @@ class Sink(bytearray):
         pickles: the class of each pickled part, in the order of writing.
         digestable: whether equal bytes can be relied on for equal values.
         parts: the blobs that the bytes refer to, in the order of writing.
+        hashing: whether the bytes are for hashing only: what has a hash of its own writes that instead of itself.
+        rehash: whether something did not, so that the bytes are not what is hashed.
         probe: index of the pickled part whose path is wanted, or -1.
     """
 
-    __slots__ = ("depth", "digestable", "dynamic", "exact", "opaque", "parts", "pickles", "probe")
+    __slots__ = (
+        "depth",
+        "digestable",
+        "dynamic",
+        "exact",
+        "hashing",
+        "opaque",
+        "parts",
+        "pickles",
+        "probe",
+        "rehash",
+    )
 
-    def __init__(self, dynamic: "SelfDescribing", *, probe: int = -1) -> None:
+    def __init__(self, dynamic: "SelfDescribing", *, probe: int = -1, hashing: bool = False) -> None:
         super().__init__()
+        self.hashing = hashing
+        self.rehash = False
         self.dynamic = dynamic
         self.depth = 0
         self.exact = False
