@@ -182,7 +182,7 @@ def read_payload(
         if source.pos != source.end:
             raise Misread(f"found {source.end - source.pos} bytes after the end of the value")
     except Fault as fault:
-        raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}") from fault.__cause__
+        raise ValueCodecError(f"{place(where, name, fault)}: {fault.text}", hint=_hint(fault)) from fault.__cause__
     except IndexError:
         raise ValueCodecError(f"{where}: the bytes end early, or are damaged") from None
     except RecursionError:

@@ -56,13 +56,15 @@ class DynamicPlan(SelfDescribing):
         raise Misread(f"found the unknown tag {tag:#04x}")
 
     def read_named(self, source: Source, fallback: type | None) -> Any:
+        name = ""
         if source.peek() == NAMED_ENUM:
             plan = self.plan_of(read_enum_class(source, fallback))
         else:
             source.pos += 1
-            plan = self.plan_of(resolve_class(read_text(source), fallback))
+            name = read_text(source)
+            plan = self.plan_of(resolve_class(name, fallback))
         if not isinstance(plan, (StructPlan, EnumPlan)):
-            raise Misread(f"found an instance of {plan.label}, which is not a class of fields any more")
+            raise Misread(f"found an instance of {name or plan.label!r}, which is not a class of fields any more")
         return plan.read_body(source)
 
     def takes(self, cls: type[Any]) -> bool:

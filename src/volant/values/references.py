@@ -71,7 +71,11 @@ def resolve(name: str) -> Any:
             raise Misread(f"the module of {name!r} cannot be imported: {error}") from error
     found = _walk(module, qualname)
     if found is None:
-        raise Misread(f"{name!r} is not there any more")
+        short = name.rpartition(".")[2].rpartition(":")[2]
+        raise Misread(
+            f"{name!r} is not there any more",
+            hint=f"where it was renamed, keep its old name beside the new one: {short} = NewName",
+        )
     return found
 
 

@@ -166,14 +166,21 @@ class StructPlan(Plan):
         if name in self.by_name:
             return self.by_name[name].plan
         if not self.may_have(name):
-            raise Misread(f"found the field {name!r}, which {self.label} does not have")
+            suggestion = did_you_mean(name, self.by_name)
+            raise Misread(
+                f"found the field {name!r}, which {self.label} does not have (any more){suggestion}",
+                hint=f"keep {name!r}, with a default, as long as values are read that were stored with it",
+            )
         return source.dynamic
 
     def _add_defaults(self, values: dict[str, Any]) -> None:
         for name, _, _, default in self.attributes:
             if name not in values:
                 if default is None:
-                    raise Misread(f"the field {name!r} of {self.label} is missing and has no default")
+                    raise Misread(
+                        f"the field {name!r} of {self.label} is missing and has no default",
+                        hint=f"give {name!r} a default: the value was stored before there was such a field",
+                    )
                 values[name] = default()
 
 

@@ -159,6 +159,11 @@ class Unencodable(Fault):
 class Misread(Fault):
     """Bytes that are not what the annotation says."""
 
+    def __init__(self, text: str, *, hint: str | None = None) -> None:
+        super().__init__(text)
+        if hint is not None:
+            self.remedy = lambda: hint
+
 
 class Located(Fault):
     """Not an error: the part that was searched for (see `Sink.probe`)."""
