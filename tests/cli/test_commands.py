@@ -32,6 +32,13 @@ class TestRun:
     def test_defaults_are_the_functions_own(self, person: Person) -> None:
         assert person.types("run", "hello.py", "main").stdout == "1 x RED False\n"
 
+    def test_the_schema_is_printed_and_nothing_runs(self, person: Person) -> None:
+        done = person.types("run", "hello.py", "needs", "--schema")
+        shown = json.loads(done.stdout)
+        assert shown["task"] == "hello.needs"
+        assert shown["inputs"]["properties"]["numbers"] == {"type": "array", "items": {"type": "integer"}}
+        assert shown["outputs"]["properties"] == {"o0": {"type": "array", "items": {"type": "integer"}}}
+
     def test_json_is_read_and_written(self, person: Person) -> None:
         done = person.types("run", "hello.py", "needs", "--number", "2", "--numbers", "[1, 2]", "-o", "json")
         shown = json.loads(done.stdout)

@@ -38,6 +38,7 @@ from volant.values.interfaces import Interface
 
 if TYPE_CHECKING:
     from volant.authoring.environment import TaskEnvironment
+    from volant.values.schemas import TaskSchema
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -130,6 +131,17 @@ class Task(Generic[P, R_co]):
     def docs(self) -> Documentation:
         """What the command line says about the task; by default the function's docstring."""
         return self._own.get("docs") or Documentation(inspect.getdoc(self.func) or "")
+
+    @property
+    def json_schema(self) -> "TaskSchema":
+        """The JSON Schema of its `inputs` and `outputs`, with what the docstring says about them.
+
+        Raises:
+            DefinitionError: a name in an annotation is not defined.
+        """
+        from volant.authoring.describing import schema_of
+
+        return schema_of(self)
 
     @property
     def entrypoint(self) -> bool:

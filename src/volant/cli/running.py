@@ -27,7 +27,7 @@ from volant.client.driving import drive
 from volant.model.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from volant.cli.docstrings import Documented
+    from volant.authoring.docstrings import Documented
 
 _FEW = 3
 """Parameters that are shown as an example."""
@@ -55,6 +55,7 @@ _HELP = {"help_option_names": _HELP_NAMES}
 @click.option("--raw-data-path", metavar="URL", help="Where tasks put raw data.")
 @click.option("--detach", is_flag=True, help="Print the run's name as soon as it is accepted.")
 @click.option("--follow", is_flag=True, help="Show what the tasks print while they run, with their names in front.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the task's inputs and outputs; run nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 @click.option(
     "--output", "-o", type=click.Choice([form.value for form in Form]), default="text", help="Form of the result."
@@ -86,6 +87,11 @@ def command(context: click.Context, /, file: str, rest: tuple[str, ...], **optio
         if task is None:
             return code
         print_out(f"\nWithout a TASK it is {task.short_name}:\n")
+    # The task's required options need not be there for it.
+    if options["schema"] or ("--schema" in rest and "schema" not in task.interface.by_name):
+        schema = task.json_schema
+        print_out(as_json({"task": task.name, "inputs": schema.inputs, "outputs": schema.outputs}))
+        return 0
     inner = _task_command(context, task, _texts(task) if wants_help else None)
     title = f"volant run {file} {name}" if name is not None else f"volant run {file}"
     parsed = inner.make_context(title, list(rest))
@@ -205,7 +211,7 @@ def _task_command(context: click.Context, task: Task[..., Any], texts: "Document
 
 
 def _texts(task: Task[..., Any]) -> "Documented":
-    from volant.cli.docstrings import read_docstring
+    from volant.authoring.docstrings import read_docstring
 
     return read_docstring(task.docs.description)
 
