@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from volant import durable as durable
     from volant import errors as errors
+    from volant import io as io
     from volant import remote as remote
     from volant import types as types
     from volant.api.initializing import init as init
@@ -114,7 +115,7 @@ _HOMES = {
 }
 """The module that owns each public name."""
 
-_DOORS = frozenset({"durable", "errors", "remote", "types"})
+_DOORS = frozenset({"durable", "errors", "io", "remote", "types"})
 """Modules that are there after a bare `import volant`."""
 
 __all__ = [

@@ -1,5 +1,6 @@
 """The folder keeps the laws of every blob store, and some of its own."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -49,6 +50,19 @@ class TestLocalBlobs(BlobsConformance):
         self, blobs: LocalBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("volant.blobs.local._open_unnamed", lambda _root: None)
+        blob = blobs.put(b"data")
+        assert blobs.get(blob) == b"data"
+        assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == [
+            stored(tmp_path / "blobs", blob)
+        ]
+
+    def test_where_a_file_without_a_name_cannot_get_one_it_is_written_again(
+        self, blobs: LocalBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_arguments: object, **_named: object) -> None:
+            raise OSError(errno.ENOENT, "no /proc")
+
+        monkeypatch.setattr("volant.blobs.local.os.link", refused)
         blob = blobs.put(b"data")
         assert blobs.get(blob) == b"data"
         assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == [

@@ -1,5 +1,7 @@
 """Values and exceptions through real processes: what goes in comes out, what is raised arrives."""
 
+import json
+
 from tests.scenarios.conftest import User, result
 
 HEAD = """
@@ -166,6 +168,47 @@ def test_arrays_and_frames_travel_between_processes_by_content(user: User) -> No
         "get", "io", user.volant("get", "runs", "--limit", "1", "-o", "json").stdout.split('"run": "')[1].split('"')[0]
     )
     assert "[True, True, True, True]" in shown.stdout
+
+
+def test_files_that_tasks_write_are_there_when_the_tasks_are_gone(user: User) -> None:
+    body = """
+    import os, pandas, tempfile
+    from volant.io import DataFrame, Dir, File
+
+    @env.task
+    async def write(text: str) -> File[str]:
+        file = File.new_remote("text.txt")
+        async with file.open("w") as out:
+            await out.write(text)
+        return file
+
+    @env.task
+    def split(file: File[str]) -> Dir[str]:
+        with tempfile.TemporaryDirectory() as folder, file.open_sync("r") as opened:
+            for word in opened.read().split():
+                open(os.path.join(folder, word), "w").write(word * 2)
+            return Dir.from_local_sync(folder, name="words")
+
+    @env.task
+    async def count(words: Dir[str]) -> DataFrame[str]:
+        sizes = {file.name: file.size async for file in words.walk()}
+        return DataFrame.from_df(pandas.DataFrame({"word": sizes.keys(), "size": sizes.values()}))
+
+    @env.task
+    async def main() -> tuple[DataFrame[str], File[str]]:
+        file = await write("some words here")
+        return await count(await split.aio(file)), file
+
+    if __name__ == "__main__":
+        for mode in ("local", "inline"):
+            frame, file = volant.with_runcontext(mode=mode).run(main).outputs()
+            rows = frame.open(pandas.DataFrame).all_sync()
+            with file.open_sync("r") as opened:
+                print(json.dumps([rows["word"].tolist(), rows["size"].tolist(), opened.read()]))
+    """
+    done = user.python(HEAD + body, name="files.py")
+    wanted = [["here", "some", "words"], [8, 8, 10], "some words here"]
+    assert [json.loads(line) for line in done.stdout.strip().splitlines()] == [wanted, wanted]
 
 
 def test_wrong_values_are_refused_by_name_before_anything_is_written(user: User) -> None:

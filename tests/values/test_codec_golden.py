@@ -20,7 +20,9 @@ import pytest
 
 from tests.values import sample_types as samples
 from tests.values.typed_values import identity
+from volant.io import Dir, File
 from volant.model.errors import ValueCodecError
+from volant.model.payloads import Blob
 from volant.values import wire
 from volant.values.codec import decode, encode
 
@@ -113,6 +115,8 @@ GOLDEN: list[tuple[Any, Any, str]] = [
     (Any, pandas.Timestamp("2024-02-29", tz="UTC").as_unit("s"), '01461070616e6461733a54696d657374616d7011030044063c4d385b735d0800c9df65000000002880808000'),
     (pyarrow.Table, pyarrow.table({"a": ["x", None], "b": [[1], None]}), '01460d70796172726f773a5461626c65110411028282110211040601610606737472696e6702001104060162110206046c697374110406046974656d0605696e743634020002000011021104824506037c75310001010001014506033c69380001020010010000000000000000000000000000004506037c75310001010001781104824506037c75310001010001014506033c6938000102001001000000000000000000000000000000110381004506037c753100010800080100000000000000'),
     (polars.DataFrame, polars.DataFrame({"a": [1, None]}), '014610706f6c6172733a446174614672616d65110211028281110111030601610605496e74363411020605696e7436341103824506037c75310001010001014506037c7531000110001001000000000000000000000000000000'),
+    (File, File(name="a", format="csv", blob=Blob(digest="ab" * 32, size=5)), '01490446696c6511040601610603637376000600010001abababababababababababababababababababababababababababababababab05'),
+    (Dir, Dir(name="d", hash="k", files={"b/c": Blob(digest="ab" * 32, size=5)}), '0149034469721103060164060006016b0103622f6301abababababababababababababababababababababababababababababababab05'),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from volant.model.ids import ActionId, RunId, TaskName
+from volant.ports.blobs import Blobs
 
 if TYPE_CHECKING:
     from volant.authoring.task import Task
@@ -106,6 +107,11 @@ class Session(Protocol):
 
     @property
     def info(self) -> RunningInfo: ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """The store of the run's large values."""
+        ...
 
     @property
     def in_traced_step(self) -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 from io import FileIO
 from pathlib import Path
 
+from volant.kit.cloning import clone_bytes
 from volant.kit.digests import blake2b
 from volant.model.errors import BlobCorruptError, BlobError, BlobMissingError
 from volant.model.payloads import Blob
@@ -43,6 +44,21 @@ class LocalBlobs:
             raise BlobCorruptError(msg)
         return blob
 
+    def put_file(self, path: Path) -> Blob:
+        """Store the bytes of a file: shared with it where the file system can, until one of both changes.
+
+        Never linked: whoever has the file may go on writing to it.
+        """
+        with path.open("rb", buffering=0) as source:
+            return self._store(iter(partial(source.read, _CHUNK), b""), f"file {path}", clone=source)
+
+    @contextlib.contextmanager
+    def reading(self, blob: Blob) -> Generator[Path, None, None]:
+        """The blob's own file."""
+        for _ in self.chunks(blob):
+            pass
+        yield self._path(blob)
+
     def chunks(self, blob: Blob) -> Iterator[bytes]:
         """The bytes of *blob*, a piece at a time; the last one comes when their digest was checked."""
         with self._opened(blob) as file:
@@ -76,14 +92,16 @@ class LocalBlobs:
             msg = f"blob {blob.digest} cannot be looked up in {self._folder}: {error}"
             raise BlobError(msg) from error
 
-    def _store(self, chunks: Iterable[bytes | memoryview], what: str) -> Blob:
+    def _store(self, chunks: Iterable[bytes | memoryview], what: str, *, clone: FileIO | None = None) -> Blob:
         try:
             with _drafting(self._folder) as (draft, name):
                 digest = blake2b(digest_size=_DIGEST_SIZE)
                 size = 0
-                for chunk in chunks:
+                # What is hashed is what is stored, whatever happens to the original meanwhile.
+                is_cloned = clone is not None and clone_bytes(clone, draft)
+                for chunk in iter(partial(draft.read, _CHUNK), b"") if is_cloned else chunks:
                     digest.update(chunk)
-                    size += _write_all(draft, chunk)
+                    size += len(chunk) if is_cloned else _write_all(draft, chunk)
                 blob = Blob(digest=digest.hexdigest(), size=size)
                 os.fsync(draft.fileno())
                 _publish(name, self._path(blob), root=self._folder)
@@ -136,7 +154,7 @@ def _digest(data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _drafting(root: Path) -> Generator[tuple[FileIO, Callable[[Path], None]], None, None]:
+def _drafting(root: Path) -> Generator[tuple[FileIO, Callable[[Path], object]], None, None]:
     """A new file, and what gives it its name once its bytes are on disk; without one it is gone.
 
     Where the system has files without a name, who is killed meanwhile leaves nothing.
@@ -172,18 +190,44 @@ def _open_unnamed(root: Path) -> int | None:
 
 def _link(file: FileIO, root: Path, path: Path) -> None:
     """Give an unnamed file its name, in the place of what has it already."""
-    draft = _new_name(root)
+    try:
+        _name_it(file, root, path)
+    except FileExistsError:
+        if path.stat().st_size == os.fstat(file.fileno()).st_size:
+            return
+        # What is there was cut off, or changed.
+        draft = _new_name(root)
+        _name_it(file, root, draft)
+        draft.replace(path)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        _copy_named(file, root, path)
+
+
+def _name_it(file: FileIO, root: Path, path: Path) -> None:
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         # With a folder given, Python follows the link in /proc; without one it would not.
-        os.link(f"/proc/self/fd/{file.fileno()}", draft, src_dir_fd=folder, follow_symlinks=True)
+        os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+
+
+def _copy_named(file: FileIO, root: Path, path: Path) -> None:
+    """Write an unnamed file once more, where the system cannot give it a name."""
+    draft = _new_name(root)
+    file.seek(0)
+    try:
+        with draft.open("xb", buffering=0) as copy:
+            for chunk in iter(partial(file.read, _CHUNK), b""):
+                _write_all(copy, chunk)
+            os.fsync(copy.fileno())
         draft.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    finally:
-        os.close(folder)
 
 
 def _new_name(root: Path) -> Path:

@@ -1,6 +1,8 @@
 """Large values by content."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from volant.model.payloads import Blob
@@ -25,6 +27,23 @@ class Blobs(Protocol):
 
         Raises:
             BlobCorruptError: the chunks held something else than *expected*.
+        """
+        ...
+
+    def put_file(self, path: Path) -> Blob:
+        """Store the bytes of a file; the store has them when it is changed or gone.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        ...
+
+    def reading(self, blob: Blob) -> AbstractContextManager[Path]:
+        """A file with the bytes of *blob*, whose digest was checked, as long as the context lasts. Not to be changed.
+
+        Raises:
+            BlobMissingError: the store does not have it.
+            BlobCorruptError: what is there is not what was stored.
         """
         ...
 

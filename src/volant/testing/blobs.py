@@ -13,6 +13,7 @@ An adapter's test is a subclass with two fixtures::
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,26 @@ class BlobsConformance:
         assert blob == blobs.put(whole)
         assert b"".join(blobs.chunks(blob)) == whole == blobs.get(blob)
         assert max(map(len, blobs.chunks(blob)), default=0) < 3_000_000
+
+    @pytest.mark.parametrize("size", [0, 3, 3_000_000])
+    def test_a_file_is_stored_and_stays_when_it_changes(self, blobs: Blobs, tmp_path: Path, size: int) -> None:
+        path = tmp_path / "original"
+        path.write_bytes(b"x" * size)
+        blob = blobs.put_file(path)
+        assert blob == blobs.put(b"x" * size)
+        with path.open("r+b") as file:
+            file.write(b"changed")
+        path.unlink()
+        with blobs.reading(blob) as found:
+            assert found.read_bytes() == b"x" * size
+
+    def test_a_file_of_a_changed_blob_is_not_given(self, blobs: Blobs, damage: Damage) -> None:
+        blob = blobs.put(b"x" * 3_000_000)
+        damage(blob, b"y" * 3_000_000)
+        with pytest.raises(BlobCorruptError, match=blob.digest), blobs.reading(blob):
+            pass
+        with pytest.raises(BlobMissingError), blobs.reading(Blob(digest="ab" * 32, size=3)):
+            pass
 
     def test_chunks_of_a_blob_that_is_there_are_not_asked_for(self, blobs: Blobs) -> None:
         def asked() -> Iterator[bytes]:

@@ -39,6 +39,7 @@ from volant.values.pickles import InstancePlan, PicklePlan
 from volant.values.plans import Deferred, Plan
 from volant.values.references import CallablePlan, ClassPlan, FunctionPlan
 from volant.values.registry import AnyRegisteredPlan, RegisteredPlan, Registry
+from volant.values.stored import AnyStoredPlan, stored_class
 from volant.values.unions import UnionPlan
 from volant.values.wire import Misfit, Sink, class_of
 
@@ -235,6 +236,9 @@ class Planner:
         registration = self.registry.find(cls)
         if registration is not None:
             return RegisteredPlan(label, registration, self.registry)
+        stored = stored_class(cls)
+        if stored is not None:
+            return stored.make_plan(label)
         if array_class(cls):
             return ArrayPlan(label, cls, wanted_kind(arguments))
         if issubclass(cls, Enum):
@@ -324,6 +328,7 @@ class Planner:
         found[wire.NUMPY_SCALAR] = NumpyScalarPlan("numpy scalar")
         found[wire.ARRAY] = StackPlan("numpy array")
         found[wire.COMPOSED] = AnyComposedPlan("a value of another library")
+        found[wire.STORED] = AnyStoredPlan("a file, a directory or a frame")
         found[wire.SHOWN] = AnyRegisteredPlan(self.registry)
         found[wire.REGISTERED] = AnyRegisteredPlan(self.registry)
         return found

@@ -167,7 +167,7 @@ class _Definitions:
             return {}
         if issubclass(cls, PurePath):
             return {"type": "string", "format": "path"}
-        made = self._made_of_fields(annotation, cls, arguments)
+        made = self._made_of_fields(annotation, wanted, arguments)
         return made or {"title": cls.__qualname__, "x-python-type": f"{cls.__module__}:{cls.__qualname__}"}
 
     def _mapping(self, cls: type[Any], arguments: tuple[Any, ...]) -> Schema:

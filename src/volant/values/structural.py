@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from volant.model.errors import ValueCodecError
 from volant.values.codec import PLANNER, read_payload
 from volant.values.scalars import read_int
-from volant.values.summaries import array_summary, composed_summary
+from volant.values.summaries import array_summary, composed_summary, stored_summary
 from volant.values.wire import (
     ABSENT,
     ARRAY,
@@ -54,6 +54,7 @@ from volant.values.wire import (
     SET,
     SHOWN,
     SLICE,
+    STORED,
     STR,
     STRUCT,
     TIME,
@@ -285,6 +286,10 @@ def _read_shown(source: Source) -> Any:
     return value
 
 
+def _read_stored(source: Source) -> Opaque:
+    return Opaque(*stored_summary(source, _read))
+
+
 def _read_pickle(source: Source) -> Opaque:
     size = read_size(source)
     source.take(4)
@@ -412,6 +417,7 @@ _READERS: Final[dict[int, Callable[[Source], Any]]] = {
     PICKLE: _read_pickle,
     NUMPY_SCALAR: _read_numpy,
     SHOWN: _read_shown,
+    STORED: _read_stored,
     ARRAY: _read_array,
     COMPOSED: _read_composed,
 }

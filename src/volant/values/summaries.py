@@ -44,6 +44,20 @@ def composed_summary(source: Source, read: Read) -> tuple[str, int]:
     return shown, _bulk(parts) or source.pos - start
 
 
+def stored_summary(source: Source, read: Read) -> tuple[str, int]:
+    """What a file, a directory or a frame is called and its bytes; *source* is behind its tag."""
+    kind = read_text(source)
+    facts: Any = read(source)
+    count = read_size(source)
+    size = 0
+    for _ in range(count):
+        read_text(source)
+        size += _content_size(source)
+    name = repr(facts[0]) if kind in ("File", "Dir") else str(facts[0])
+    files = f", {count:,} files" if kind == "Dir" else ""
+    return f"{kind} {name}{files}", size
+
+
 def _bulk(parts: Any) -> int:
     """Bytes of the arrays among the parts of a value."""
     if class_of(parts) is tuple:

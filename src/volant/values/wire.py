@@ -71,6 +71,7 @@ ARRAY: Final = 0x45
 COMPOSED: Final = 0x46
 SHOWN: Final = 0x47
 HASHED: Final = 0x48
+STORED: Final = 0x49
 SMALL_INT: Final = 0x80
 
 TAG_NAMES: Final = {
@@ -120,6 +121,7 @@ TAG_NAMES: Final = {
     COMPOSED: "a value of another library",
     SHOWN: "a value with a preview",
     HASHED: "a hash instead of a value",
+    STORED: "a file, a directory or a frame",
 }
 
 
