@@ -9,15 +9,13 @@ from functools import partial
 from io import FileIO
 from pathlib import Path
 
+from volant.blobs.checking import CHUNK, Digesting, check, check_digest, checked, digest_of
 from volant.kit.cloning import clone_bytes
-from volant.kit.digests import blake2b
 from volant.model.errors import BlobCorruptError, BlobError, BlobMissingError
 from volant.model.payloads import Blob
 
-_DIGEST_SIZE = 32
 _CANNOT = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.EXDEV, errno.EPERM)
 """What a system says that has no files without a name, or cannot give them one."""
-_CHUNK = 1 << 20
 
 
 class LocalBlobs:
@@ -28,7 +26,7 @@ class LocalBlobs:
 
     def put(self, data: bytes) -> Blob:
         """Store *data* durably, unless it is there already, and say how to find it again."""
-        blob = Blob(digest=_digest(data), size=len(data))
+        blob = Blob(digest=digest_of(data), size=len(data))
         if self._keep(blob):
             return blob
         return self._store([data], f"blob {blob.digest} of {blob.size} bytes")
@@ -50,7 +48,7 @@ class LocalBlobs:
         Never linked: whoever has the file may go on writing to it.
         """
         with path.open("rb", buffering=0) as source:
-            return self._store(iter(partial(source.read, _CHUNK), b""), f"file {path}", clone=source)
+            return self._store(iter(partial(source.read, CHUNK), b""), f"file {path}", clone=source)
 
     @contextlib.contextmanager
     def reading(self, blob: Blob) -> Generator[Path, None, None]:
@@ -62,24 +60,13 @@ class LocalBlobs:
     def chunks(self, blob: Blob) -> Iterator[bytes]:
         """The bytes of *blob*, a piece at a time; the last one comes when their digest was checked."""
         with self._opened(blob) as file:
-            digest = blake2b(digest_size=_DIGEST_SIZE)
-            size = 0
-            held = b""
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                if held:
-                    yield held
-                held = chunk
-            self._check(blob, digest.hexdigest(), size)
-            if held:
-                yield held
+            yield from checked(iter(partial(file.read, CHUNK), b""), blob, where=str(self._folder))
 
     def get(self, blob: Blob) -> bytes:
         """The bytes of *blob*; their digest was checked."""
         with self._opened(blob) as file:
             data = file.read()
-        self._check(blob, _digest(data), len(data))
+        check(Blob(digest=digest_of(data), size=len(data)), blob, where=str(self._folder))
         return data
 
     def has(self, blob: Blob) -> bool:
@@ -95,14 +82,14 @@ class LocalBlobs:
     def _store(self, chunks: Iterable[bytes | memoryview], what: str, *, clone: FileIO | None = None) -> Blob:
         try:
             with _drafting(self._folder) as (draft, name):
-                digest = blake2b(digest_size=_DIGEST_SIZE)
-                size = 0
+                passed = Digesting()
                 # What is hashed is what is stored, whatever happens to the original meanwhile.
                 is_cloned = clone is not None and clone_bytes(clone, draft)
-                for chunk in iter(partial(draft.read, _CHUNK), b"") if is_cloned else chunks:
-                    digest.update(chunk)
-                    size += len(chunk) if is_cloned else _write_all(draft, chunk)
-                blob = Blob(digest=digest.hexdigest(), size=size)
+                for chunk in iter(partial(draft.read, CHUNK), b"") if is_cloned else chunks:
+                    passed.take(chunk)
+                    if not is_cloned:
+                        _write_all(draft, chunk)
+                blob = passed.blob
                 os.fsync(draft.fileno())
                 _publish(name, self._path(blob), root=self._folder)
         except OSError as error:
@@ -135,22 +122,12 @@ class LocalBlobs:
             msg = f"blob {blob.digest} in {self._folder} cannot be read: {error}"
             raise BlobError(msg) from error
 
-    def _check(self, blob: Blob, digest: str, size: int) -> None:
-        if size != blob.size or digest != blob.digest:
-            msg = f"blob {blob.digest} in {self._folder}: found {size} other bytes than the {blob.size} stored"
-            raise BlobCorruptError(msg)
-
     def _path(self, blob: Blob) -> Path:
-        digest = blob.digest
-        # Digests come in messages; one with a slash in it would lead out of the folder.
-        if len(digest) != 2 * _DIGEST_SIZE or not all(digit in "0123456789abcdef" for digit in digest):
-            msg = f"{digest!r} is not a digest: wanted {2 * _DIGEST_SIZE} hexadecimal digits"
-            raise BlobError(msg)
+        try:
+            digest = check_digest(blob.digest)
+        except ValueError as error:
+            raise BlobError(str(error)) from None
         return self._folder / digest[:2] / digest[2:]
-
-
-def _digest(data: bytes) -> str:
-    return blake2b(data, digest_size=_DIGEST_SIZE).hexdigest()
 
 
 @contextlib.contextmanager
@@ -220,7 +197,7 @@ def _copy_named(file: FileIO, root: Path, path: Path) -> None:
     file.seek(0)
     try:
         with draft.open("xb", buffering=0) as copy:
-            for chunk in iter(partial(file.read, _CHUNK), b""):
+            for chunk in iter(partial(file.read, CHUNK), b""):
                 _write_all(copy, chunk)
             os.fsync(copy.fileno())
         draft.replace(path)
@@ -235,12 +212,10 @@ def _new_name(root: Path) -> Path:
     return root / f".{secrets.token_hex(8)}"
 
 
-def _write_all(file: FileIO, data: bytes | memoryview) -> int:
+def _write_all(file: FileIO, data: bytes | memoryview) -> None:
     view = memoryview(data).cast("B") if len(data) else memoryview(b"")
-    size = view.nbytes
     while view:
         view = view[file.write(view) :]
-    return size
 
 
 def _publish(name: Callable[[Path], object], path: Path, *, root: Path) -> None:

@@ -184,7 +184,7 @@ _ALL = (
     Setting(
         name="blobs",
         form=BLOBS,
-        help="Where large values and files are kept: a folder of this machine.",
+        help="Where large values and files are kept: a folder of this machine, or a bucket as s3://bucket/prefix.",
         default=_always(None),
         default_text="a folder in the home",
         example='blobs = "file:///srv/volant/blobs"',

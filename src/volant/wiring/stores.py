@@ -10,6 +10,7 @@ from volant.settings.masking import masked
 from volant.settings.tree import Settings
 
 _SHARED = ("postgresql", "postgres")
+_OBJECT_STORES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
 
 
 def is_shared(settings: Settings) -> bool:
@@ -58,9 +59,21 @@ def open_blobs(url: str) -> Blobs:
         NotSupportedError: there is no adapter for its scheme.
     """
     parts = urlsplit(url)
+    if parts.scheme in _OBJECT_STORES:
+        return _open_objects(url)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
-        msg = f"blobs: found {masked(url)!r}, wanted a folder of this machine as file:///folder"
+        msg = f"blobs: found {masked(url)!r}, wanted a folder of this machine as file:///folder, "
+        msg += "or a bucket as s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
         raise NotSupportedError(msg)
     from volant.blobs.local import LocalBlobs
 
     return LocalBlobs(Path(unquote(parts.path)))
+
+
+def _open_objects(url: str) -> Blobs:
+    try:
+        from volant.blobs.objects import ObjectBlobs
+    except ImportError as error:
+        msg = f"blobs: {masked(url)} takes obstore, which is not installed ({error})"
+        raise NotSupportedError(msg, hint="pip install 'volant[s3]' brings it") from error
+    return ObjectBlobs(url)

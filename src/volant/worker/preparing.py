@@ -27,6 +27,7 @@ from volant.model.worker_protocol import PrepareZygote, ZygoteFailed
 from volant.ports.blobs import Blobs
 from volant.values.failures import encode_exception
 from volant.values.references import PendingModule
+from volant.worker.aside import in_child
 from volant.worker.randomness import Generators, GeneratorWatch
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -130,7 +131,12 @@ def enter_code(order: PrepareZygote, open_blobs: Callable[[str], Blobs]) -> None
 
 
 def _bytes_of(payload: Payload, blobs: str, open_blobs: Callable[[str], Blobs]) -> bytes:
-    return payload.data if isinstance(payload, Inline) else open_blobs(blobs).get(payload)
+    if isinstance(payload, Inline):
+        return payload.data
+    if blobs.startswith("file:"):
+        return open_blobs(blobs).get(payload)
+    # The client of an object store has threads, which would not survive the forks to come.
+    return in_child(lambda: open_blobs(blobs).get(payload))
 
 
 def _edited() -> str | None:
