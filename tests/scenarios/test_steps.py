@@ -286,3 +286,31 @@ def test_a_step_may_take_what_cannot_be_stored_and_may_not_return_it(user: User)
     first, second, said = cast("list[str]", result(found))
     assert (first, second) == ("WHO", "WHO")
     assert said.startswith("traced function '__main__.makes_a_lock': what it gave: found _thread.lock")
+
+
+def test_a_step_may_change_the_array_that_it_was_given(user: User) -> None:
+    script = """
+        import json
+        import numpy
+        import volant
+
+        env = volant.TaskEnvironment(name="changing")
+
+        @volant.trace
+        def double(numbers: numpy.ndarray) -> numpy.ndarray:
+            numbers *= 2
+            return numbers
+
+        @env.task
+        def main() -> list[int]:
+            numbers = numpy.arange(50_000)
+            doubled = double(numbers)
+            return [int(numbers.sum()), int(doubled.sum())]
+
+        if __name__ == "__main__":
+            run = volant.run(main)
+            step = next(each for each in volant.remote.Action.listall(run.name) if "double" in each.task_name)
+            print(json.dumps([*run.result(), int(step.inputs()["numbers"].sum())]))
+    """
+    total = 49_999 * 25_000
+    assert result(user.python(script, name="changing.py")) == [2 * total, 2 * total, total]
