@@ -117,8 +117,10 @@ def test_a_client_that_sees_its_engine_die_starts_the_next_one_and_goes_on(
     assert client.returncode == 0, errors
     assert json.loads(out)["outputs"]["o0"] == sum(n * n for n in range(6))
     assert "the next engine goes on" in errors
-    _, alive = psutil.wait_procs(old, timeout=PATIENCE)
-    assert alive == []
+    if number == signal.SIGTERM:
+        # It ended what it had started before it left.
+        _, alive = psutil.wait_procs(old, timeout=PATIENCE)
+        assert alive == []
     check_never_again(log)
 
 

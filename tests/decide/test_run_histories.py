@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from volant.decide.commands import (
+    Accept,
+    Adopt,
     Command,
     EndTree,
     Enqueue,
@@ -25,6 +27,7 @@ from volant.decide.live import Earlier, Stage
 from volant.decide.placement import Capacity, Placement, Request
 from volant.decide.restoring import Past
 from volant.decide.run_machine import RunMachine
+from volant.decide.surviving import Survivor
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
@@ -65,10 +68,15 @@ class Worker:
         self.called: set[ActionId] = set()
         self.cancelled: set[CallId] = set()
         self.answers = 0
+        self.outcome: str | None = None
+        self.is_unclaimed = False
+        """It survived a crash, and the machine has not said that it goes on."""
+        self.is_apart = False
+        """It survived a crash and has not said where it stands."""
 
     @property
     def can_speak(self) -> bool:
-        return self.is_read and not self.has_finished
+        return self.is_read and not self.has_finished and not self.is_apart and not self.is_unclaimed
 
 
 class World:
@@ -87,7 +95,7 @@ class World:
         self.workers: dict[AttemptKey, Worker] = {}
         self.admitted: set[tuple[ActionId, int]] = set()
         self.timers: dict[ActionId, datetime] = {}
-        self.after: list[Tell | RunFinished] = []
+        self.after: list[Tell | RunFinished | Accept] = []
         self.reads: list[TellRecorded] = []
         self.lookups: list[ActionId] = []
         """What another run is being asked for; perhaps aborted meanwhile, perhaps twice."""
@@ -102,10 +110,15 @@ class World:
             )
         )
 
-    def crash(self) -> None:
-        """The engine and all it had started are gone; the next one has what was committed, and nothing else."""
+    def crash(self, survives: Callable[[], bool]) -> None:
+        """The engine and what does not survive are gone; the next one has what was committed, and the survivors."""
         if self.run is None or self.run.phase.is_final:
             return
+        survivors = {
+            key: worker
+            for key, worker in self.workers.items()
+            if worker.is_read and not self.has_outcome(worker) and survives()
+        }
         unfinished = tuple(record for record in self.actions.values() if not record.phase.is_final)
         parents = {record.parent for record in unfinished}
         newest = {action: record for (action, _), record in sorted(self.attempts.items(), key=lambda item: item[0])}
@@ -117,6 +130,7 @@ class World:
             attempts=newest,
             specs={SpecDigest("s"): SPEC},
             seq=len(self.changes),
+            survivors=tuple(self.survivor(key, worker) for key, worker in survivors.items()),
         )
         self.machine = RunMachine(self.run, host="here", looks_up=self.reuses)
         self.placement = Placement(Capacity(cpu=2000, memory=0, processes=6))
@@ -126,7 +140,40 @@ class World:
         self.reads.clear()
         self.lookups.clear()
         self.admitted = set(self.attempts)
+        for key, worker in survivors.items():
+            worker.is_unclaimed = worker.is_apart = True
+            worker.has_finished = False
+            self.workers[key] = worker
+            self.placement.came()
+            self.admitted.add((worker.action, worker.number))
+        killed = {key for key, worker in survivors.items() if worker.is_killed}
         self.take(self.machine.restore(past, self.now))
+        for key, worker in survivors.items():
+            row = self.attempts.get((worker.action, worker.number))
+            if key not in killed and (row is None or not row.phase.is_final):
+                assert not (worker.is_unclaimed and worker.is_killed), "what could have gone on was ended"
+
+    def has_outcome(self, worker: Worker) -> bool:
+        """Whether the outcome of its attempt is committed as that of its action."""
+        record = self.actions.get(worker.action)
+        return record is not None and record.phase.is_final and worker.number < record.attempts
+
+    def survivor(self, key: AttemptKey, worker: Worker) -> Survivor:
+        children = [r for r in self.actions.values() if r.parent == worker.action and r.phase.is_final]
+        ended = tuple(Earlier.of(record) for record in children)
+        return Survivor(key=key, action=worker.action, attempt=worker.number, children=ended)
+
+    def rejoin(self, key: AttemptKey) -> None:
+        """A survivor says where it stands, and again what has no answer."""
+        worker = self.workers[key]
+        worker.is_apart = False
+        self.take(self.machine.rejoined(key, worker.answers, set(worker.calls.values())))
+        for call, action in worker.calls.items():
+            self.take(self.machine.called(key, submission(key, call, action), SPEC, self.now))
+            if call in worker.cancelled:
+                self.take(self.machine.cancelled(key, call, self.now))
+        if worker.outcome is not None:
+            self.finish(key, worker.outcome)
 
     # The engine's part
 
@@ -159,7 +206,15 @@ class World:
                     self.placement.take_back(key)
                 case EndTree(key=key):
                     self.workers[key].is_killed = True
-                case Tell() | RunFinished():
+                case Adopt(action=action, key=key):
+                    worker = self.workers[key]
+                    assert worker.action == action
+                    assert worker.is_unclaimed, "adopted twice"
+                    worker.is_unclaimed = False
+                    self.placement.take(key, run=RUN, request=Request(cpu=1000))
+                    if worker.is_started:
+                        self.take(self.machine.started(key, 1, "log", self.now))
+                case Tell() | RunFinished() | Accept():
                     self.after.append(command)
                 case TellRecorded():
                     self.reads.append(command)
@@ -208,7 +263,15 @@ class World:
                             self.workers[key].answers += 1
                 case RunFinished():
                     assert not self.has_ended
+                    assert not self.workers, "something is left"
                     self.has_ended = True
+                case Accept(key=key):
+                    self.accepted(key)
+
+    def accepted(self, key: AttemptKey) -> None:
+        worker = self.workers.get(key)
+        if worker is not None and not worker.is_killed:
+            assert self.attempts[worker.action, worker.number].phase.is_final, "accepted before it was committed"
 
     def told(self, key: AttemptKey, message: ChildEnded) -> None:
         worker = self.workers[key]
@@ -237,8 +300,9 @@ class World:
         """One thing that can happen now."""
         spoken = [key for key, worker in self.workers.items() if worker.can_speak]
         unread = [key for key, worker in self.workers.items() if not worker.is_read]
-        unstarted = [key for key, worker in self.workers.items() if worker.is_read and not worker.is_started]
+        unstarted = [key for key, worker in self.workers.items() if worker.can_speak and not worker.is_started]
         ended = [key for key, worker in self.workers.items() if worker.has_finished or worker.is_killed]
+        apart = [key for key, worker in self.workers.items() if worker.is_apart and not worker.is_unclaimed]
         moves: list[tuple[int, Callable[[], None]]] = [(4, self.place), (3, self.commit)]
         if self.lookups:
             moves.append((4, lambda: self.look_up(random.choice(self.lookups), is_found=random.random() < 0.4)))
@@ -255,12 +319,15 @@ class World:
             moves.append((12, lambda: self.speak(random.choice(spoken), random)))
             moves.append((4, lambda: self.finish_some(random.choice(spoken), random)))
             moves.append((2, lambda: self.lose_some(random.choice(spoken), random)))
+        if apart:
+            moves.append((8, lambda: self.rejoin(random.choice(apart))))
         if ended:
             moves.append((5, lambda: self.leave(random.choice(ended), 15)))
         if self.machine.actions:
             moves.append((1, lambda: self.abort_some(random)))
         if self.crashes:
-            moves.append((1, self.crash))
+            share = random.choice([0.0, 0.5, 1.0])
+            moves.append((1, lambda: self.crash(lambda: random.random() < share)))
         _, move = random.choices(moves, [weight for weight, _ in moves])[0]
         move()
 
@@ -336,16 +403,8 @@ class World:
         worker.called.add(action)
         self.numbers += 1
         call = CallId(self.numbers)
-        message = SubmitCall(
-            attempt_key=key,
-            call=call,
-            action=action,
-            spec=SpecDigest("s"),
-            inputs=Inline(data=b""),
-            inputs_digest="d",
-        )
         worker.calls[call] = action
-        self.take(self.machine.called(key, message, SPEC, self.now))
+        self.take(self.machine.called(key, submission(key, call, action), SPEC, self.now))
 
     def finish_some(self, key: AttemptKey, random: Random) -> None:
         worker = self.workers[key]
@@ -355,6 +414,7 @@ class World:
 
     def finish(self, key: AttemptKey, outcome: str) -> None:
         self.workers[key].has_finished = True
+        self.workers[key].outcome = outcome
         failure = Failure(kind=FailureKind.USER, code="ValueError", message="no", retryable=outcome != "hopeless")
         said = Succeeded(outputs=Inline(data=b"")) if outcome == "ok" else Failed(failure=failure)
         self.take(self.machine.finished(key, said, self.now))
@@ -364,7 +424,9 @@ class World:
             self.leave(key, random.choice([9, 9, 9, 11]))
 
     def leave(self, key: AttemptKey, signal: int | None) -> None:
-        del self.workers[key]
+        worker = self.workers.pop(key)
+        if worker.is_unclaimed and (worker.action, worker.number) not in self.attempts:
+            self.admitted.discard((worker.action, worker.number))
         self.placement.gone()
         self.take(self.machine.gone(key, Exit(signal=signal), self.now))
 
@@ -385,7 +447,7 @@ class World:
     def it_adds_up(self) -> None:
         machine = self.machine
         assert [change.seq for change in self.changes] == list(range(1, len(self.changes) + 1))
-        assert machine.keys.keys() == self.workers.keys()
+        assert machine.keys.keys() == {key for key, worker in self.workers.items() if not worker.is_unclaimed}
         assert self.placement.processes == len(self.workers)
         assert self.placement.queued == len(self.queued)
         waiting = {a for a, live in machine.actions.items() if live.stage is Stage.QUEUED}
@@ -425,6 +487,11 @@ class World:
                 if worker.is_killed or worker.has_finished:
                     self.leave(key, 15)
                     continue
+                if worker.is_unclaimed:
+                    continue
+                if worker.is_apart:
+                    self.rejoin(key)
+                    continue
                 if not worker.is_started:
                     self.start(key)
                 if worker.calls:
@@ -453,6 +520,17 @@ class World:
             assert (record.outputs == Inline(data=b"before")) is (record.reused_from == "before")
             assert record.reused_from is None or record.attempts == 0
         assert self.changes[-1].kind is ChangeKind.RUN_ENDED
+
+
+def submission(key: AttemptKey, call: CallId, action: ActionId) -> SubmitCall:
+    return SubmitCall(
+        attempt_key=key,
+        call=call,
+        action=action,
+        spec=SpecDigest("s"),
+        inputs=Inline(data=b""),
+        inputs_digest="d",
+    )
 
 
 @settings(max_examples=400, deadline=None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,12 +37,12 @@ def zygote(lives: Lifelines) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def test_a_life_that_started_nothing_is_over(lives: Lifelines) -> None:
-    asyncio.run(lives.until_gone("last"))
+    asyncio.run(lives.until_settled(but="this", returned=tuple))
 
 
 def test_waiting_ends_when_the_last_process_does(lives: Lifelines, zygote: "subprocess.Popen[bytes]") -> None:
     async def scenario() -> None:
-        waiting = asyncio.create_task(lives.until_gone("last"))
+        waiting = asyncio.create_task(lives.until_settled(but="this", returned=tuple))
         await asyncio.sleep(0.05)
         assert not waiting.done()
         zygote.kill()
@@ -50,11 +51,56 @@ def test_waiting_ends_when_the_last_process_does(lives: Lifelines, zygote: "subp
     asyncio.run(scenario())
 
 
+def test_waiting_ends_when_the_last_zygote_has_come(lives: Lifelines, zygote: "subprocess.Popen[bytes]") -> None:
+    returned: list[int] = []
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(lives.until_settled(but="this", returned=lambda: returned))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        returned.append(zygote.pid)
+        await asyncio.wait_for(waiting, 60)
+
+    asyncio.run(scenario())
+    assert zygote.poll() is None
+
+
+def test_the_processes_of_this_life_are_not_waited_for(lives: Lifelines, zygote: "subprocess.Popen[bytes]") -> None:
+    asyncio.run(lives.until_settled(but="last", returned=tuple))
+    assert zygote.poll() is None
+
+
+def test_a_zygote_that_is_stopped_is_woken(
+    lives: Lifelines, zygote: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifelines, "_WAKING", 0.0)
+    zygote.send_signal(signal.SIGSTOP)
+    zygote.send_signal(signal.SIGTERM)
+    asyncio.run(asyncio.wait_for(lives.until_settled(but="this", returned=tuple), 60))
+    assert zygote.wait(60) == -signal.SIGTERM
+
+
+def test_what_a_dead_zygote_left_is_ended(
+    lives: Lifelines, zygote: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifelines, "_WAKING", 0.0)
+    descriptor = lives.of("last").open()
+    left = subprocess.Popen(["sleep", "1000"], pass_fds=(descriptor,), start_new_session=True)
+    os.close(descriptor)
+    zygote.kill()
+    zygote.wait()
+    # No child of whoever looks, as it would be: its own are spared.
+    looking = "import asyncio, sys; from pathlib import Path; from volant.launchers.lifelines import Lifelines; "
+    looking += "asyncio.run(Lifelines(Path(sys.argv[1])).until_settled(but='this', returned=tuple))"
+    subprocess.run([sys.executable, "-c", looking, str(lives.folder)], check=True, timeout=60)
+    assert left.wait(60) == -signal.SIGKILL
+
+
 def test_what_does_not_go_is_killed(
     lives: Lifelines, zygote: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifelines, "_PATIENCE", 0.05)
-    asyncio.run(asyncio.wait_for(lives.until_gone("last"), 60))
+    asyncio.run(asyncio.wait_for(lives.until_settled(but="this", returned=tuple), 60))
     assert zygote.wait(60) < 0
 
 

@@ -46,6 +46,19 @@ class Tell(msgspec.Struct, frozen=True):
     message: Answer
 
 
+class Accept(msgspec.Struct, frozen=True):
+    """Let the attempt's process leave once what is written now is committed."""
+
+    key: AttemptKey
+
+
+class Adopt(msgspec.Struct, frozen=True):
+    """The attempt that an earlier engine started under *key* goes on: it has its place, and is heard from now on."""
+
+    action: ActionId
+    key: AttemptKey
+
+
 class Lend(msgspec.Struct, frozen=True):
     """The attempt only waits."""
 
@@ -94,6 +107,8 @@ Command = (
     | Release
     | EndTree
     | Tell
+    | Accept
+    | Adopt
     | Lend
     | TakeBack
     | WakeAt

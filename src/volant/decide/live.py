@@ -120,6 +120,7 @@ class LiveAttempt:
         "phase",
         "pid",
         "queued_at",
+        "recorded",
         "replay",
         "started_at",
         "telling",
@@ -157,6 +158,8 @@ class LiveAttempt:
         self.replay: Replay | None = None
         """Outcomes of earlier attempts' children, and of those that ended before this one asked for them; None in a
         first attempt, which asks for every child before it ends."""
+        self.recorded: tuple[Earlier, ...] = ()
+        """Of one that outlived its engine: its action's ended children, until it says which of them it was told."""
         self.earlier: dict[ActionId, Earlier] = {}
         """Children whose outcome is not replayed: they are executed again when asked for."""
 

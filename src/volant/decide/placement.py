@@ -181,6 +181,21 @@ class Placement:
         self.gpus_used -= holder.request.gpus
         self._count_running(holder, counts=False)
 
+    def came(self) -> None:
+        """A process of an attempt is here that was not admitted here."""
+        self.processes += 1
+
+    def take(self, key: AttemptKey, *, run: RunId, request: Request) -> None:
+        """An attempt holds what it asks for from now on, whether it is free or not."""
+        alone = self._is_oversized(request)
+        request = self._held(request)
+        holder = self._holders[key] = _Holder(request, alone=alone, bound=self._bounds.get(run))
+        self._count_running(holder, counts=True)
+        self._alone += alone
+        self.cpu_used += request.cpu
+        self.memory_used += request.memory
+        self.gpus_used += request.gpus
+
     def gone(self) -> None:
         """A process of an attempt is gone."""
         self.processes -= 1
@@ -237,17 +252,10 @@ class Placement:
     def _hold(self, entry: _Entry, *, reason: str | None = None) -> Admission:
         del self._entries[entry.key]
         entry.withdrawn = True
-        alone = self._is_oversized(entry.request)
-        if alone and reason is None:
+        if reason is None and self._is_oversized(entry.request):
             reason = f"it requests more than the machine has ({self.excess(entry.request)}) and runs alone"
-        request = self._held(entry.request)
-        holder = self._holders[entry.key] = _Holder(request, alone=alone, bound=self._bounds.get(entry.run))
-        self._count_running(holder, counts=True)
-        self._alone += alone
-        self.cpu_used += request.cpu
-        self.memory_used += request.memory
-        self.gpus_used += request.gpus
-        self.processes += request.processes
+        self.take(entry.key, run=entry.run, request=entry.request)
+        self.processes += entry.request.processes
         turn = self._turns.index(entry.run)
         self._turns.append(self._turns.pop(turn))
         return Admission(entry.key, reason)

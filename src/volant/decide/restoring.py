@@ -1,7 +1,8 @@
 """The live part of a run, made again from its rows after the engine that executed it is gone.
 
-Every action that had not ended goes on as if its worker had just been lost: it is queued again, its parent is
-executed again too and finds it there when it asks for it. What had ended is not made again; it is replayed.
+An attempt that outlived the engine goes on as it is. Every other action that had not ended goes on as if its worker had
+just been lost: it is queued again, its parent is executed again too, unless it goes on, and finds it there when it asks
+for it. What had ended is not made again; it is replayed.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import msgspec
 
 from volant.decide.live import LiveAction, LiveAttempt, Stage
 from volant.decide.retrying import RunAgain, after_failure
+from volant.decide.surviving import Survivor
 from volant.model.failures import Failure, FailureKind
 from volant.model.ids import ActionId, SpecDigest
 from volant.model.phases import ActionPhase
@@ -34,14 +36,17 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """Of all actions named here."""
     seq: int
     """Place of the last entry in the run's change feed."""
+    survivors: tuple[Survivor, ...] = ()
+    """Attempts that outlived the engine."""
 
 
 class Revived(msgspec.Struct, frozen=True, kw_only=True):
     """An action that goes on."""
 
     live: LiveAction
-    lost: LiveAttempt | None
-    """The attempt that was under way when the engine was gone."""
+    interrupted: LiveAttempt | None
+    """The attempt that was under way when the engine was gone, as far as the journal knows. Of one that was only
+    admitted there is no row, and its phase is QUEUED."""
     is_orphan: bool
     """Whether its parent has ended, so that it must end too."""
 
@@ -58,13 +63,10 @@ def revive(past: Past, now: datetime) -> tuple[LiveAction, list[Revived]]:
         live = made[record.action] = _unended(record, parent, past, now)
         if parent is not None:
             parent.children[live.id] = live
-        attempt = past.attempts.get(live.id)
-        # What was put away has ended, without an outcome.
-        is_lost = attempt is not None and not attempt.phase.is_final and attempt.ended_at is None
         revived.append(
             Revived(
                 live=live,
-                lost=_lost(attempt, now) if attempt is not None and is_lost else None,
+                interrupted=_interrupted(record, past.attempts.get(live.id)),
                 is_orphan=record.parent is not None and (parent is None or parent.stage is Stage.ENDED),
             )
         )
@@ -119,12 +121,23 @@ def _made(record: ActionRecord, parent: LiveAction | None, past: Past) -> LiveAc
     return live
 
 
-def _lost(record: AttemptRecord, now: datetime) -> LiveAttempt:
+def _interrupted(action: ActionRecord, record: AttemptRecord | None) -> LiveAttempt | None:
+    newest = -1 if record is None else record.attempt
+    if newest < action.attempts - 1:
+        return LiveAttempt(action.attempts - 1, action.created_at)
+    # What was put away has ended, without an outcome.
+    if record is None or record.phase.is_final or record.ended_at is not None:
+        return None
     attempt = LiveAttempt(record.attempt, record.queued_at)
-    attempt.phase = ActionPhase.FAILED
+    attempt.phase = record.phase
     attempt.pid = record.pid
     attempt.started_at = record.started_at
-    attempt.ended_at = now
     attempt.log = record.log
-    attempt.failure = _LOST
     return attempt
+
+
+def lose(attempt: LiveAttempt, now: datetime) -> None:
+    """Nothing is left of an attempt that was under way."""
+    attempt.phase = ActionPhase.FAILED
+    attempt.ended_at = now
+    attempt.failure = _LOST

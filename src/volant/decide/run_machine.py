@@ -5,13 +5,15 @@ do. What has to be written collects in `drain`, whole rows of everything that ch
 it and only then performs the `Tell` and `RunFinished` that were returned before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import assert_never
 
 import msgspec
 
 from volant.decide.commands import (
+    Accept,
+    Adopt,
     Command,
     EndTree,
     Enqueue,
@@ -30,9 +32,10 @@ from volant.decide.exits import failure_of
 from volant.decide.live import AbortCause, Earlier, LiveAction, LiveAttempt, Stage, outcome_of
 from volant.decide.pausing import PARK_AFTER, may_be_put_away
 from volant.decide.replay import Replay
-from volant.decide.restoring import Past, revive
+from volant.decide.restoring import Past, lose, revive
 from volant.decide.retrying import RunAgain, after_failure
 from volant.decide.stepping import due_after, step_of, taken_step
+from volant.decide.surviving import Survivor, Survivors
 from volant.decide.unwritten import Drained, Unwritten
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
@@ -82,6 +85,7 @@ class RunMachine:
         self._asked_steps: dict[ActionId, AskStep] = {}
         """Steps among them: they are actions only once they have an outcome."""
         self._finished = False
+        self._survivors = Survivors()
 
     # Events from the client
 
@@ -105,26 +109,29 @@ class RunMachine:
         return self._add(root, now)
 
     def restore(self, past: Past, now: datetime) -> list[Command]:
-        """The engine that executed the run is gone, and so is everything that it had started: go on from the rows.
+        """The engine that executed the run is gone, and all that it had started but the survivors: go on from the rows.
 
         To be called first, and once, in place of `create`.
         """
+        self._survivors = Survivors(past.survivors)
         self.root, revived = revive(past, now)
         self.outcome = outcome_of(past.root)
         self._unwritten.continue_after(past.seq)
         self._unwritten.run(self.record)
         self._unwritten.change(ChangeKind.RUN_RESUMED, self.record.phase, now)
+        commands: list[Command] = []
         for each in revived:
             self.actions[each.live.id] = each.live
-            if each.lost is not None:
-                self._lost_with_engine(each.live, each.lost, now)
-        commands: list[Command] = []
+            if each.interrupted is not None:
+                commands += self._go_on_or_lose(each.live, each.interrupted, now)
+            older = each.live.attempts if each.live.attempt is None else each.live.attempts - 1
+            commands += [EndTree(key, at_once=True) for key in self._survivors.dismiss_older(each.live.id, older)]
         for each in revived:
             live = each.live
             if each.is_orphan:
                 commands += self._abort(live, "its parent has ended", AbortCause.PARENT, now)
-            elif live.abort_reason is None:
-                commands += self._go_on(live, now)
+            elif live.abort_reason is None and live.attempt is None:
+                commands += self._queue_or_pause(live, now)
         return commands + self._check_end(now)
 
     def abort(self, action: ActionId | None, reason: str, now: datetime) -> list[Command]:
@@ -194,7 +201,8 @@ class RunMachine:
         """The worker has said its last word."""
         live = self._speaking(key)
         if live is None or live.attempt is None:
-            return []
+            # It came too late to count, but whoever said it waits for an answer.
+            return [Accept(key)] if key in self.keys else []
         # Its word may come before its launcher's that it has a process.
         self._begin(live, live.attempt, now)
         live.stage = Stage.FINISHED
@@ -203,14 +211,15 @@ class RunMachine:
         match outcome:
             case Succeeded():
                 live.attempt.phase = ActionPhase.SUCCEEDED
-                return commands + self._settle(live, outcome, now)
+                commands += self._settle(live, outcome, now)
             case Failed(failure=failure):
-                return commands + self._failed(live, live.attempt, failure, now)
+                commands += self._failed(live, live.attempt, failure, now)
             case Aborted():
                 live.attempt.phase = ActionPhase.ABORTED
-                return commands + self._settle(live, outcome, now)
+                commands += self._settle(live, outcome, now)
             case _:
                 assert_never(outcome)
+        return [*commands, Accept(key)]
 
     def refused(self, key: AttemptKey, failure: Failure, now: datetime) -> list[Command]:
         """The attempt could not be started."""
@@ -224,7 +233,7 @@ class RunMachine:
         """The attempt's process, and all it had started, is gone."""
         live = self.keys.pop(key, None)
         if live is None or live.attempt is None:
-            return []
+            return self._check_end(now) if self._survivors.gone(key) else []
         attempt = live.attempt
         attempt.cpu_seconds = ended.cpu_seconds
         attempt.peak_memory = ended.peak_memory
@@ -402,6 +411,20 @@ class RunMachine:
         self._unwritten.action(live)
         return [*commands, Tell(key, Acknowledged(call=saved.call, at=now))]
 
+    def rejoined(self, key: AttemptKey, told: int, asked: Collection[ActionId]) -> list[Command]:
+        """An attempt that outlived its engine has taken in *told* answers and asks again for these actions."""
+        live = self._speaking(key)
+        if live is None or live.attempt is None:
+            return []
+        attempt = live.attempt
+        attempt.told = told
+        children, attempt.recorded = attempt.recorded, ()
+        if attempt.number == 0:
+            # A first attempt has called all that is recorded, and was told what it does not ask for again.
+            children = tuple(child for child in children if child.action in asked)
+        self.recorded_children(key, children)
+        return self.working(key)
+
     def cancelled(self, key: AttemptKey, call: CallId, now: datetime) -> list[Command]:
         """User code no longer waits for a call."""
         parent = self._speaking(key)
@@ -577,6 +600,8 @@ class RunMachine:
 
     def _enqueue(self, live: LiveAction, now: datetime) -> list[Command]:
         live.queued_at = now
+        if self._survivors and (survivor := self._survivors.claim(live.id, live.attempts)) is not None:
+            return self._go_on(live, LiveAttempt(live.attempts, now), survivor)
         live.stage = Stage.QUEUED
         live.phase = ActionPhase.QUEUED
         self._unwritten.action(live)
@@ -638,7 +663,7 @@ class RunMachine:
         if live.due_at is not None:
             return self._sleep(live, live.due_at, now)
         at = live.not_before
-        if at is not None and at > now:
+        if at is not None and at > now and not self._survivors.has(live.id, live.attempts):
             live.stage = Stage.BACKING_OFF
             live.phase = ActionPhase.QUEUED
             self._unwritten.action(live)
@@ -678,19 +703,40 @@ class RunMachine:
             live.roused = True
         return self._queue_again(live, now) if live.stage is Stage.PAUSED else []
 
-    def _go_on(self, live: LiveAction, now: datetime) -> list[Command]:
+    def _queue_or_pause(self, live: LiveAction, now: datetime) -> list[Command]:
         """An action that had not ended when the last engine did."""
         if live.phase is ActionPhase.PAUSED and live.due_at is None and live.children:
             live.stage = Stage.PAUSED
             return []
         return self._queue_again(live, now)
 
-    def _lost_with_engine(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> None:
+    def _go_on_or_lose(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> list[Command]:
+        survivor = self._survivors.claim(live.id, attempt.number)
+        if survivor is not None:
+            return self._go_on(live, attempt, survivor)
+        if attempt.phase is ActionPhase.QUEUED:
+            return []
+        lose(attempt, now)
         live.attempt = attempt
         self._unwritten.attempt(live, attempt)
         message = "" if attempt.failure is None else _first_line(attempt.failure)
         self._unwritten.change(ChangeKind.ATTEMPT_ENDED, attempt.phase, now, live=live, message=message)
         live.attempt = None
+        return []
+
+    def _go_on(self, live: LiveAction, attempt: LiveAttempt, survivor: Survivor) -> list[Command]:
+        """The attempt goes on where it was; that it has a process is said when it was adopted."""
+        is_known = attempt.phase is ActionPhase.RUNNING
+        attempt.key = survivor.key
+        attempt.replay = Replay()
+        attempt.recorded = survivor.children
+        live.attempt = attempt
+        live.attempts = attempt.number + 1
+        live.stage = Stage.RUNNING if is_known else Stage.STARTING
+        live.phase = attempt.phase = ActionPhase.RUNNING if is_known else ActionPhase.INITIALIZING
+        self.keys[survivor.key] = live
+        self._unwritten.action(live)
+        return [Adopt(live.id, survivor.key)]
 
     def _settle(self, live: LiveAction, outcome: Outcome, now: datetime) -> list[Command]:
         """The action has its outcome; what still runs below it is aborted."""
@@ -879,6 +925,8 @@ class RunMachine:
     def _check_end(self, now: datetime) -> list[Command]:
         if self.outcome is None or self.actions or self.keys or self._finished:
             return []
+        if self._survivors:
+            return [EndTree(key, at_once=True) for key in self._survivors.dismiss()]
         self._finished = True
         failure: Failure | None = None
         match self.outcome:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from volant.decide.commands import RunFinished, Tell
+from volant.decide.commands import Accept, RunFinished, Tell
 from volant.decide.unwritten import Drained
 from volant.engine.live_run import LiveRun
 from volant.model.errors import BatchRefusedError, JournalError
@@ -25,7 +25,7 @@ _UNHURRIED = timedelta(milliseconds=25)
 """When changes that nobody waits for are committed at the latest."""
 
 Listener = Callable[[RunId, Sequence[Change]], None]
-Told = Tell | RunFinished
+Told = Tell | RunFinished | Accept
 
 
 class Commits:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from volant.engine.engine import Engine
@@ -39,14 +39,17 @@ class Endings:
         clock: Clock,
         settling: asyncio.Lock,
         home: str,
+        dismiss: Callable[[RunId], Awaitable[None]],
     ) -> None:
-        """*settling* is held by whoever goes on with, ends or deletes a run that nobody executes."""
+        """*settling* is held by whoever goes on with, ends or deletes a run that nobody executes; *dismiss* ends what
+        of such a run is still alive."""
         self._engine = engine
         self._journal = journal
         self._leases = leases
         self._lookups = lookups
         self._clock = clock
         self._home = Path(home)
+        self._dismiss = dismiss
         self._settling = settling
 
     async def abort(self, message: AbortRun) -> None:
@@ -75,6 +78,7 @@ class Endings:
             record = await self._lookups.run(run)
             if not record.phase.is_final and run not in self._engine.runs:
                 record = await own(self._leases, record)
+                await self._dismiss(run)
                 await abort_interrupted(self._journal, record, reason, self._clock.now())
 
     async def delete(self, message: DeleteRun) -> None:

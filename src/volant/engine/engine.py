@@ -15,6 +15,8 @@ from typing import ParamSpec, TypeVar, assert_never
 import msgspec
 
 from volant.decide.commands import (
+    Accept,
+    Adopt,
     Command,
     EndTree,
     Enqueue,
@@ -55,12 +57,14 @@ from volant.model.payloads import Payload
 from volant.model.records import Change, RunRecord, SpecRecord
 from volant.model.waits import Wait
 from volant.model.worker_protocol import (
+    Accepted,
     Answer,
     AskStep,
     AttemptFinished,
     CallRefused,
     CancelCall,
     Outcome,
+    Rejoined,
     RunContext,
     SaveCheckpoint,
     SpecKnown,
@@ -83,6 +87,7 @@ log = logging.getLogger("volant.engine")
 _ACTION_ID = re.compile("[0-9a-f]{32}")
 _LOOK_AGAIN = 0.01
 """Seconds between two looks whether killed processes are gone."""
+_ACCEPTED = Accepted()
 _NO_PLACE = Request(cpu=0, processes=0)
 """What an attempt asks for that runs in the client."""
 
@@ -124,9 +129,11 @@ class Engine:
         on_broken: Callable[[BaseException], None],
         on_given_up: Callable[[RunId, JournalError], None] = lambda _run, _error: None,
         park_after: timedelta = PARK_AFTER,
+        first_key: int = 0,
     ) -> None:
         """*log_folder* makes the folder for the captured output of a run's attempts, and may raise `OSError`;
-        *on_broken* hears that the journal refuses, *on_given_up* that this engine does not execute a run any more."""
+        *on_broken* hears that the journal refuses, *on_given_up* that this engine does not execute a run any more;
+        *first_key* must be far from those that earlier engines counted from."""
         self.placement = Placement(capacity)
         self.runs: dict[RunId, LiveRun] = {}
         self._clock = clock
@@ -136,7 +143,7 @@ class Engine:
         self._on_broken = on_broken
         self._on_given_up = on_given_up
         self._loop = asyncio.get_running_loop()
-        self._next_key = 0
+        self._next_key = first_key
         self._attempts: dict[AttemptKey, LiveRun] = {}
         self._places: dict[AttemptKey, tuple[LiveRun, ActionId]] = {}
         self._waiting_actions: dict[tuple[RunId, ActionId], AttemptKey] = {}
@@ -259,10 +266,20 @@ class Engine:
             # It was said before the run was interrupted.
             live.said_not_enforced.update(known.spec.not_enforced, not_enforced(live.options))
         self._take_in(live)
+        self._take_survivors(live, interrupted)
         self._decide(live, machine.restore, past, self._clock.now())
         self._check_accepted(live)
         await self._commits.flush(live)
         return live
+
+    def _take_survivors(self, live: LiveRun, interrupted: Interrupted) -> None:
+        for survivor in interrupted.past.survivors:
+            self._attempts[survivor.key] = live
+            self.placement.came()
+            if live.log_folder is None:
+                live.log_folder = self._log_folder(live.run)
+        for key in interrupted.superfluous:
+            live.launcher.end(key, grace=0)
 
     def _take_in(self, live: LiveRun) -> None:
         self.runs[live.run] = live
@@ -452,6 +469,8 @@ class Engine:
                     self._decide(live, machine.cancelled, speaker, call, now)
                 case AttemptFinished(outcome=outcome):
                     self._finish(live, speaker, outcome)
+                case Rejoined(told=told, asked=asked):
+                    self._decide(live, machine.rejoined, speaker, told, frozenset(asked))
                 case SpecKnown(spec=digest, body=body):
                     self._warn_of_no_effect(live, self._learn(live, digest, body))
                 case Warned(message=text):
@@ -494,11 +513,21 @@ class Engine:
 
     def _finish(self, live: LiveRun, key: AttemptKey, outcome: Outcome) -> None:
         self._decide(live, live.machine.finished, key, outcome, self._clock.now())
-        if key in self._attempts and key not in self._finished:
-            # A worker that has said its last word has the grace period to leave.
+
+    def _accept(self, live: LiveRun, key: AttemptKey) -> None:
+        if key not in self._attempts:
+            return
+        live.launcher.tell(key, _ACCEPTED)
+        if key not in self._finished:
+            # It has the grace period to leave.
             self._finished[key] = self._loop.call_later(
                 live.options.grace_period, partial(live.launcher.end, key, grace=0)
             )
+
+    def _adopt(self, live: LiveRun, action: ActionId, key: AttemptKey) -> None:
+        request = live.spec(live.machine.actions[action].spec_digest).request
+        self.placement.take(key, run=live.run, request=request)
+        live.launcher.adopt(key)
 
     def _perform(self, live: LiveRun, commands: Sequence[Command]) -> None:
         if live.is_broken:
@@ -525,7 +554,9 @@ class Engine:
                     self.placement.take_back(key)
                 case EndTree(key=key, at_once=at_once):
                     live.launcher.end(key, grace=0 if at_once or live.is_given_up else live.options.grace_period)
-                case Tell() | RunFinished():
+                case Adopt(action=action, key=key):
+                    self._adopt(live, action, key)
+                case Tell() | RunFinished() | Accept():
                     self._commits.then(live, command)
                 case TellRecorded(key=key, calls=calls):
                     self._replays.tell(live, key, calls)
@@ -542,11 +573,13 @@ class Engine:
         # The time has come, whatever became of the wall clock since.
         self._decide(live, live.machine.backoff_elapsed, action, max(due, self._clock.now()))
 
-    def _perform_told(self, live: LiveRun, command: Tell | RunFinished) -> None:
+    def _perform_told(self, live: LiveRun, command: Tell | RunFinished | Accept) -> None:
         """What waited for a commit."""
         match command:
             case Tell(key=key, message=message):
                 self._tell(live, key, message)
+            case Accept(key=key):
+                self._accept(live, key)
             case RunFinished():
                 self._forget(live)
             case _:

@@ -1,18 +1,21 @@
 """Reading what the journal has of a run that nobody executes, so that this engine can go on with it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from volant.decide.live import Earlier
 from volant.decide.restoring import Past
+from volant.decide.surviving import Survivor
 from volant.model.code import CodeSource
 from volant.model.control_protocol import RunOptions
 from volant.model.errors import JournalError
-from volant.model.ids import ActionId, SpecDigest
+from volant.model.ids import ActionId, AttemptKey, SpecDigest
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, RunRecord
 from volant.model.specs import ActionSpec
 from volant.model.submissions import decode_submission
+from volant.model.worker_protocol import ForkedAttempt
 from volant.ports.journal import Journal
 
 _PAGE = 1000
@@ -29,10 +32,12 @@ class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
     past: Past
     bodies: Mapping[SpecDigest, bytes]
     """The specs of its past as they are stored."""
+    superfluous: tuple[AttemptKey, ...] = ()
+    """Survivors of its past whose outcome is committed."""
 
 
-async def read_interrupted(journal: Journal, record: RunRecord) -> Interrupted:
-    """All that is needed to go on with a run.
+async def read_interrupted(journal: Journal, record: RunRecord, forks: Sequence[ForkedAttempt] = ()) -> Interrupted:
+    """All that is needed to go on with a run of which *forks* are, or were, there when its engine was gone.
 
     Raises:
         JournalError: something of it is not in the journal.
@@ -45,6 +50,7 @@ async def read_interrupted(journal: Journal, record: RunRecord) -> Interrupted:
     specs = dict.fromkeys(action.spec for action in (root, *unfinished, *parents))
     bodies = {spec: await _body(journal, record, spec) for spec in specs}
     options, code = decode_submission(record.options)
+    here = {action.action for action in unfinished}
     return Interrupted(
         record=record,
         options=options,
@@ -56,9 +62,31 @@ async def read_interrupted(journal: Journal, record: RunRecord) -> Interrupted:
             attempts=await _newest_attempts(journal, record, unfinished),
             specs={spec: _decode_spec(body) for spec, body in bodies.items()},
             seq=await journal.last_seq(record.run),
+            survivors=tuple([await _survivor(journal, record, fork, here) for fork in forks]),
         ),
         bodies=bodies,
+        superfluous=tuple([fork.attempt_key for fork in forks if await _is_over(journal, record, fork, here)]),
     )
+
+
+async def _survivor(journal: Journal, record: RunRecord, fork: ForkedAttempt, here: set[ActionId]) -> Survivor:
+    children: list[Earlier] = []
+    after = 0
+    # What the journal does not know has no children there.
+    while fork.action in here and (
+        page := await journal.actions(record.run, parent=fork.action, after=after, limit=_PAGE)
+    ):
+        children += [Earlier.of(child) for _, child in page if child.phase.is_final]
+        after = page[-1][0]
+    return Survivor(key=fork.attempt_key, action=fork.action, attempt=fork.attempt, children=tuple(children))
+
+
+async def _is_over(journal: Journal, record: RunRecord, fork: ForkedAttempt, here: set[ActionId]) -> bool:
+    """Whether the outcome of an attempt is committed as that of its action."""
+    if fork.action in here:
+        return False
+    action = await journal.action(record.run, fork.action)
+    return action is not None and fork.attempt < action.attempts
 
 
 async def _unfinished(journal: Journal, record: RunRecord) -> list[ActionRecord]:

@@ -56,7 +56,7 @@ from volant.model.errors import EngineError, VolantError
 from volant.model.ids import ActionId, RunId
 from volant.model.records import Change, RunRecord
 from volant.model.submissions import encode_submission, missing_variables
-from volant.model.worker_protocol import EngineToWorker, Outcome, WorkerToEngine
+from volant.model.worker_protocol import EngineToWorker, ForkedAttempt, Outcome, WorkerToEngine
 from volant.ports.journal import Journal
 from volant.ports.launcher import Launcher
 from volant.ports.leases import Leases
@@ -99,6 +99,14 @@ class InlineClient(msgspec.Struct, frozen=True, kw_only=True):
     gone: Callable[[], None]
 
 
+async def _no_survivors(_run: RunId) -> Sequence[ForkedAttempt]:
+    return ()
+
+
+async def _nothing_to_dismiss(_run: RunId) -> None:
+    return
+
+
 class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     """What the service is given by the wiring."""
 
@@ -113,7 +121,8 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     """Answers `GetStatus` with this request number."""
     stop: Callable[[], None]
     until_gone: Callable[[str], Awaitable[None]]
-    """Returns when no process is left of what the engine of this name had started, or raises `EngineError`."""
+    """Returns when of what earlier engines, such as the one of this name, had started everything has come here or is
+    gone; raises `EngineError` when that does not happen."""
     home: str
     blobs: str
     version: str
@@ -126,6 +135,10 @@ class ServiceParts(msgspec.Struct, frozen=True, kw_only=True):
     """For clients, who may expect another one."""
     new_root: Callable[[], ActionId] = new_root
     """Makes up the id of a root action."""
+    survivors: Callable[[RunId], Awaitable[Sequence[ForkedAttempt]]] = _no_survivors
+    """Attempts of a run that outlived its engine; they are the caller's from then on, to adopt or to end."""
+    dismiss: Callable[[RunId], Awaitable[None]] = _nothing_to_dismiss
+    """Ends those of a run with which nobody will go on."""
 
 
 class Service:
@@ -154,6 +167,7 @@ class Service:
             clock=parts.clock,
             settling=self._settling,
             home=parts.home,
+            dismiss=parts.dismiss,
         )
         self.clients: set[Client] = set()
         self._watchers: dict[RunId, dict[Watcher, None]] = {}
@@ -219,7 +233,8 @@ class Service:
             before, record = record.owner, await own(parts.leases, record)
             try:
                 await (parts.until_gone(before) if before != parts.engine_name else parts.engine.until_gone(run))
-                interrupted = await read_interrupted(parts.journal, record)
+                survivors = await parts.survivors(run)
+                interrupted = await read_interrupted(parts.journal, record, survivors)
                 # Where attempts run changes no result, and the process that executed an inline run is gone.
                 before_options, code = interrupted.options, message.code or interrupted.code
                 options = msgspec.structs.replace(

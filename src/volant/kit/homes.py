@@ -32,6 +32,12 @@ def socket_path(home: Path) -> Path:
     return Path(_SHORT_FOLDER, f"volant-{os.getuid()}", f"{digest}.sock")
 
 
+def adoption_path(home: Path) -> Path:
+    """The socket on which the engine of *home* waits for processes of an earlier one."""
+    path = socket_path(home)
+    return path.with_name("adopt.sock") if path.parent == home else path.with_suffix(".adopt")
+
+
 def engine_lock_path(home: Path) -> Path:
     """The file whose lock makes a process the engine of *home*."""
     return home / "engine.lock"

@@ -24,3 +24,11 @@ def peer_uid(connection: socket.socket) -> int:
         return int(uid)
     msg = f"the peer of a socket cannot be identified on {sys.platform}"
     raise OSError(msg)
+
+
+def peer_pid(connection: socket.socket) -> int | None:
+    """The process that made the other end, as the kernel knows it; None where it does not say."""
+    if sys.platform == "linux":
+        pid, _uid, _gid = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
+    return None

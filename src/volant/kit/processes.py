@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 _IS_LINUX = sys.platform == "linux"
@@ -46,6 +47,15 @@ def become_subreaper() -> bool:
     """
     prctl = _prctl()
     return prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def die_with_parent() -> bool:
+    """Let the kernel kill this process when its parent ends, or did. False where the platform cannot.
+
+    A fork does not inherit it.
+    """
+    prctl = _prctl()
+    return prctl is not None and prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0
 
 
 def can_be_subreaper() -> bool:

@@ -45,6 +45,17 @@ class FramedSocket:
         """Whether the peer has not gone."""
         return self._is_open
 
+    def hand_over(
+        self, *, on_frames: Callable[[list[bytes]], None], on_end: Callable[[FrameError | None], None]
+    ) -> None:
+        """From now on somebody else listens. To be called from within `on_frames`, or before anything arrived."""
+        self._on_frames = on_frames
+        self._on_end = on_end
+
+    def deliver(self, bodies: list[bytes]) -> None:
+        """Give what came together with what was dealt with to whoever listens now."""
+        self._on_frames(bodies)
+
     def send(self, body: bytes, *, descriptor: int | None = None) -> None:
         """Send one frame, and *descriptor* with it, which is closed here once it was sent."""
         if not self._is_open:

@@ -33,6 +33,9 @@ class InlineLauncher:
         self._say(order.start)
         self._loop.call_soon(self._started, order.key)
 
+    def adopt(self, key: AttemptKey) -> None:
+        """The client that executed an attempt inline is gone with its engine, or has given the run up."""
+
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
         if key in self._live:
             self._say(message)

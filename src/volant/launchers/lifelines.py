@@ -3,22 +3,30 @@
 Each engine has a file of its own, which is locked (shared) by every zygote and every fork of one: the lock goes with
 the open file, which forks inherit, and ends with the last of them, whoever is killed and however. When the file can
 be locked exclusively, nothing is left that could still execute an attempt.
+
+The file also names the zygotes. Those that outlive their engine come to the next one; when each of them has, or is gone
+with all it had forked, an earlier life is settled: what is still there of it is known.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import os
+import signal
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from volant.kit.processes import kill_tree
+from volant.launchers.strays import end_strays
 from volant.model.errors import EngineError
 
 _POLL = 0.01
 """Seconds between the first two looks; doubled with each one."""
 _LONGEST_POLL = 0.1
+_WAKING = 0.3
+"""Seconds after which a zygote is woken that has not come; one of its forks may have stopped it."""
 _PATIENCE = 3.0
-"""Seconds in which zygotes end themselves when their engine is gone; then they are killed."""
+"""Seconds in which zygotes come or end themselves when their engine is gone; then they are killed."""
 _KILLING = 10.0
 """Seconds after which who does not die is named in an error."""
 _MARK = "volant.wiring.zygote"
@@ -29,39 +37,55 @@ class Lifelines:
     """The files of one home's engines, one per life."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def of(self, engine: str) -> "Lifeline":
         """The file of the engine of this name."""
-        return Lifeline(self._folder / f"{engine}.lock")
+        return Lifeline(self.folder / f"{engine}.lock")
 
-    async def until_gone(self, engine: str) -> None:
-        """Return when no process is left of what the engine of this name had started; kill what does not go by itself.
+    async def until_settled(self, *, but: str, returned: Callable[[], Collection[int]]) -> None:
+        """Return when every process of all lives *but* one has come here or is gone; kill what does neither.
+
+        *returned* gives the zygotes that came.
 
         Raises:
             EngineError: something is left and does not die.
         """
-        path = self._folder / f"{engine}.lock"
+        paths = [path for path in self.folder.glob("*.lock") if path.stem != but]
+        await asyncio.gather(*(self._until_settled(path, returned) for path in paths))
+
+    async def _until_settled(self, path: Path, returned: Callable[[], Collection[int]]) -> None:
         loop = asyncio.get_running_loop()
+        wake_at = loop.time() + _WAKING
         kill_at = loop.time() + _PATIENCE
         until = kill_at + _KILLING
         pause = _POLL
         while not _is_free(path):
             now = loop.time()
+            zygotes = _zygotes(path)
+            missing = [pid for pid in zygotes if pid not in returned()]
+            if zygotes and not missing:
+                return
             if now > until:
-                pids = ", ".join(map(str, _zygotes(path)))
-                msg = f"processes of the engine '{engine}', which is gone, still execute attempts (zygotes: {pids})"
+                pids = ", ".join(map(str, missing))
+                msg = f"processes of the engine '{path.stem}', which is gone, still execute attempts (zygotes: {pids})"
                 raise EngineError(msg, hint="kill them, and try again")
             if now > kill_at:
-                for pid in _zygotes(path):
+                for pid in missing:
                     kill_tree(pid)
+            elif now > wake_at:
+                for pid in missing:
+                    _wake(pid)
+                if not zygotes:
+                    # The kernel ended its forks with it; what those had forked is nobody's.
+                    await end_strays(labels=(), lifelines=[path], spared=tuple(returned()))
             await asyncio.sleep(pause)
             pause = min(_LONGEST_POLL, pause * 2)
-        path.unlink(missing_ok=True)
+        _remove(path)
 
     def sweep(self) -> None:
         """Remove the files of lives of which nothing is left."""
-        for path in self._folder.glob("*.lock"):
+        for path in self.folder.glob("*.lock"):
             if _is_free(path):
                 path.unlink(missing_ok=True)
 
@@ -83,10 +107,24 @@ class Lifeline:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         return descriptor
 
+    def is_noted(self, zygote: int) -> bool:
+        """Whether an engine of this home, of whatever life, has started this zygote."""
+        return any(zygote in _zygotes(path) for path in self._path.parent.glob("*.lock"))
+
+    async def end_strays(self, labels: Sequence[str], *, spared: Collection[int]) -> bool:
+        """Kill what a zygote of an earlier life has left behind: processes with these labels, or with the file of that
+        life open, outside the trees of *spared*; whether nothing is left."""
+        earlier = [path for path in self._path.parent.glob("*.lock") if path != self._path]
+        return await end_strays(labels=labels, lifelines=earlier, spared=tuple(spared))
+
     @staticmethod
     def note(descriptor: int, zygote: int) -> None:
         """Write down the process id of a zygote that has *descriptor*."""
         os.write(descriptor, f"{zygote}\n".encode())
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _is_free(path: Path) -> bool:
@@ -101,6 +139,11 @@ def _is_free(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def _wake(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def _zygotes(path: Path) -> list[int]:

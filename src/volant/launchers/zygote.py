@@ -1,15 +1,15 @@
 """One zygote as the engine sees it: a process that was told what to import, and the workers it forked.
 
+One that an earlier engine started comes with workers of its own. They are heard once somebody goes on with their runs.
+
 Attempts that come while the code is being imported wait here, not there: one that is ended meanwhile never starts,
 however long the import takes.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, assert_never
@@ -20,6 +20,7 @@ from volant.decide.exits import failure_of, failure_to_start
 from volant.kit.framing import FrameError
 from volant.kit.processes import kill_tree
 from volant.launchers.framed_socket import FramedSocket
+from volant.launchers.interpreters import Interpreter, start_interpreter
 from volant.launchers.lifelines import Lifeline
 from volant.model.exits import Exit
 from volant.model.failures import Failure, FailureKind
@@ -28,14 +29,19 @@ from volant.model.worker_protocol import (
     EndWorker,
     EngineToWorker,
     EngineToZygote,
+    ForkedAttempt,
     ForkWorker,
     LeaveZygote,
     PrepareZygote,
+    Rejoined,
+    Rejoining,
+    Resync,
     WorkerExited,
     WorkerForked,
     WorkerToEngine,
     ZygoteFailed,
     ZygoteReady,
+    ZygoteReturned,
     ZygoteToEngine,
 )
 from volant.ports.launcher import AttemptOrder
@@ -44,8 +50,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_zygote = msgspec.msgpack.Decoder(ZygoteToEngine).decode
 _decode_worker = msgspec.msgpack.Decoder(WorkerToEngine).decode
 
-BOOT = "import sys; sys.path.append(sys.argv[1]); from volant.wiring.zygote import main; main(int(sys.argv[2]))"
-"""What a zygote's interpreter runs: the package may be on its path or in the folder that is named."""
 _LEAVING = 8.0
 """Seconds that a zygote has to end its workers and itself when it was told to."""
 _DYING = 1.0
@@ -73,11 +77,17 @@ class ZygoteEvents(Protocol):
 
 
 class _Worker:
-    __slots__ = ("connection", "pid")
+    __slots__ = ("connection", "has_rejoined", "is_wanted", "label", "pid")
 
-    def __init__(self, connection: FramedSocket) -> None:
+    def __init__(self, connection: FramedSocket | None, label: str) -> None:
         self.connection = connection
+        """None: its engine is gone, and it has not returned."""
+        self.label = label
+        """As its descendants carry it in their environment, up to the process."""
         self.pid: int | None = None
+        self.is_wanted = True
+        """Whether somebody goes on with its run."""
+        self.has_rejoined = True
 
 
 class Zygote:
@@ -85,23 +95,18 @@ class Zygote:
 
     def __init__(
         self,
-        order: AttemptOrder,
+        process: Interpreter,
         *,
+        environment: str,
+        label: str,
         log: Path,
         events: ZygoteEvents,
-        end_orphans: Callable[[], Awaitable[bool]],
-        lifeline: Lifeline,
+        end_orphans: Callable[[Sequence[str]], Awaitable[bool]],
     ) -> None:
-        """Start the interpreter that *order* needs; what it prints while importing goes to *log*.
-
-        *end_orphans* kills what it leaves behind should it die before its workers; *lifeline* tells the next engine
-        when all of them are gone.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-        self.environment = order.environment
-        self.label = order.label
+        """*log* is where it prints; *end_orphans* kills what it leaves behind should it die before its workers, and is
+        given their labels."""
+        self.environment = environment
+        self.label = label
         self.is_imported = False
         self._loop = asyncio.get_running_loop()
         self.last_used = self._loop.time()
@@ -114,17 +119,80 @@ class Zygote:
         self._is_closed = False
         self._warning: str | None = None
         self._log = log
+        self._process = process
+        self._connection: FramedSocket
+        self._burial: asyncio.Task[None] | None = None
+
+    @classmethod
+    def started(
+        cls,
+        order: AttemptOrder,
+        *,
+        log: Path,
+        events: ZygoteEvents,
+        end_orphans: Callable[[Sequence[str]], Awaitable[bool]],
+        lifeline: Lifeline,
+        rejoining: Rejoining | None,
+    ) -> "Zygote":
+        """Start the interpreter that *order* needs; *lifeline* tells the next engine when it and its forks are gone,
+        and *rejoining* tells them where that engine is.
+
+        Raises:
+            OSError: it cannot be started.
+        """
         ours, theirs = socket.socketpair()
         try:
-            self._process = _start(order, theirs, log, lifeline)
+            process = start_interpreter(order, theirs, log, lifeline)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        self._connection = FramedSocket(ours, on_frames=self._heard, on_end=self._disconnected)
-        self._burial: asyncio.Task[None] | None = None
-        self._say(PrepareZygote(code=order.code, modules=order.code.modules, blobs=order.start.context.blobs))
+        zygote = cls(
+            process,
+            environment=order.environment,
+            label=order.label,
+            log=log,
+            events=events,
+            end_orphans=end_orphans,
+        )
+        zygote._connection = FramedSocket(ours, on_frames=zygote._heard, on_end=zygote._disconnected)
+        code = order.code
+        blobs = order.start.context.blobs
+        zygote._say(PrepareZygote(code=code, modules=code.modules, blobs=blobs, rejoining=rejoining))
+        return zygote
+
+    @classmethod
+    def found(
+        cls,
+        returned: ZygoteReturned,
+        process: Interpreter,
+        connection: FramedSocket,
+        *,
+        log: Path,
+        events: ZygoteEvents,
+        end_orphans: Callable[[Sequence[str]], Awaitable[bool]],
+    ) -> "Zygote":
+        """One that outlived its engine and speaks over *connection*."""
+        rejoining = returned.rejoining
+        zygote = cls(
+            process,
+            environment=rejoining.environment,
+            label=rejoining.label,
+            log=log,
+            events=events,
+            end_orphans=end_orphans,
+        )
+        zygote._connection = connection
+        zygote.is_imported = returned.imported
+        zygote._warning = returned.warning
+        zygote._is_ready = True
+        for fork in returned.forks:
+            worker = zygote._workers[fork.attempt_key] = _Worker(None, label_of(fork))
+            worker.pid = fork.pid
+            worker.is_wanted = worker.has_rejoined = False
+        connection.hand_over(on_frames=zygote._heard, on_end=zygote._disconnected)
+        return zygote
 
     @property
     def pid(self) -> int:
@@ -158,8 +226,29 @@ class Zygote:
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
         """Say something to a worker."""
         worker = self._workers.get(key)
-        if worker is not None:
+        if worker is not None and worker.connection is not None:
             worker.connection.send(_encode(message))
+
+    def go_on(self, key: AttemptKey) -> None:
+        """Let a worker that came with this zygote speak, now or when it returns."""
+        worker = self._workers.get(key)
+        if worker is not None:
+            worker.is_wanted = True
+            if worker.connection is not None:
+                worker.connection.send(_encode(Resync()))
+
+    def attach(self, key: AttemptKey, pid: int, connection: FramedSocket) -> bool:
+        """A process says that it is the worker of an attempt; whether it is one that had to return."""
+        worker = self._workers.get(key)
+        if worker is None or worker.has_rejoined or worker.pid != pid:
+            return False
+        if worker.connection is not None:
+            worker.connection.close()
+        worker.connection = connection
+        connection.hand_over(on_frames=self._hearing(key), on_end=self._worker_left(key))
+        if worker.is_wanted:
+            connection.send(_encode(Resync()))
+        return True
 
     def end(self, key: AttemptKey, *, grace: float) -> None:
         """End a worker's process tree."""
@@ -194,10 +283,8 @@ class Zygote:
 
     def wake(self) -> None:
         """Let it go on: one of its forks may have stopped it, and nothing could be ended then."""
-        # Not waited for before it is buried, so that the number is nobody else's.
         if self._burial is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGCONT)
+            self._process.send_signal(signal.SIGCONT)
 
     # What is heard
 
@@ -247,7 +334,14 @@ class Zygote:
     def _fork(self, order: AttemptOrder) -> None:
         ours, theirs = socket.socketpair()
         key = order.key
+        start = order.start
+        label = f"{start.context.run}/{start.action}/{start.attempt}/"
+        connection = FramedSocket(ours, on_frames=self._hearing(key), on_end=self._worker_left(key))
+        self._workers[key] = _Worker(connection, label)
+        fork = ForkWorker(attempt_key=key, log=order.log, start=_encode(start))
+        self._connection.send(_encode(fork), descriptor=theirs.detach())
 
+    def _hearing(self, key: AttemptKey) -> Callable[[list[bytes]], None]:
         def said(bodies: list[bytes]) -> None:
             try:
                 messages = [_decode_worker(body) for body in bodies]
@@ -255,36 +349,35 @@ class Zygote:
                 # User code wrote to the socket; its attempt ends without an outcome.
                 self.end(key, grace=0)
                 return
+            worker = self._workers.get(key)
+            if worker is not None and not worker.has_rejoined:
+                worker.has_rejoined = any(isinstance(message, Rejoined) for message in messages)
             self._events.worker_said(key, messages)
 
+        return said
+
+    def _worker_left(self, key: AttemptKey) -> Callable[[FrameError | None], None]:
         def disconnected(error: FrameError | None) -> None:
             # That it closed its end says nothing; that it is gone its zygote says.
             if error is not None:
                 self.end(key, grace=0)
 
-        self._workers[key] = _Worker(FramedSocket(ours, on_frames=said, on_end=disconnected))
-        fork = ForkWorker(attempt_key=key, log=order.log, start=_encode(order.start))
-        self._connection.send(_encode(fork), descriptor=theirs.detach())
+        return disconnected
 
     def _exited(self, message: WorkerExited) -> None:
         if message.not_forked is not None and message.attempt_key in self._workers:
             failure = failure_to_start(message.not_forked, "OSError", os.strerror(message.not_forked))
             self._events.worker_refused(message.attempt_key, failure)
-        ended = Exit(
-            code=message.exit_code,
-            signal=message.signal,
-            cpu_seconds=message.cpu_seconds,
-            peak_memory=message.peak_memory,
-        )
-        self._gone(message.attempt_key, ended)
+        self._gone(message.attempt_key, exit_of(message))
 
     def _gone(self, key: AttemptKey, ended: Exit) -> None:
         worker = self._workers.get(key)
         if worker is None:
             return
         # The worker's last words may still be in its socket.
-        worker.connection.drain()
-        worker.connection.close()
+        if worker.connection is not None:
+            worker.connection.drain()
+            worker.connection.close()
         del self._workers[key]
         self._events.worker_gone(key, ended)
 
@@ -319,7 +412,7 @@ class Zygote:
             self._kill()
 
     def _bury(self, *, within: float) -> None:
-        if within == 0:
+        if within == 0 and self._process.poll() is None:
             kill_tree(self._process.pid)
         if self._burial is None:
             self._burial = self._loop.create_task(self._wait_and_report(within), name=f"zygote {self._process.pid}")
@@ -336,7 +429,7 @@ class Zygote:
         self._connection.drain()
         self._connection.close()
         self._close()
-        await self._end_orphans()
+        await self._end_orphans([worker.label for worker in self._workers.values()])
         if self._waiting:
             self._report_waiting(code)
         for key in list(self._workers):
@@ -366,33 +459,18 @@ class Zygote:
         )
 
 
-def _start(order: AttemptOrder, theirs: socket.socket, log: Path, lifeline: Lifeline) -> "subprocess.Popen[bytes]":
-    # What an earlier zygote of this environment printed is of no interest any more.
-    with contextlib.ExitStack() as stack:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        stack.callback(os.close, descriptor)
-        alive = lifeline.open()
-        stack.callback(os.close, alive)
-        process = subprocess.Popen(
-            [order.code.interpreter, "-P", "-c", BOOT, order.code.package_root, str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            cwd=_existing(order.code.cwd),
-            env=dict(order.environ),
-            pass_fds=(theirs.fileno(), alive),
-            start_new_session=True,
-        )
-        lifeline.note(alive, process.pid)
-        return process
+def exit_of(ended: WorkerExited) -> Exit:
+    """How an attempt's process ended, as the engine's rules read it."""
+    return Exit(code=ended.exit_code, signal=ended.signal, cpu_seconds=ended.cpu_seconds, peak_memory=ended.peak_memory)
+
+
+def label_of(fork: ForkedAttempt) -> str:
+    """What names an attempt in the environment of its descendants, up to the number of its process."""
+    return f"{fork.run}/{fork.action}/{fork.attempt}/"
 
 
 def _status(ended: Exit) -> str:
     return f"exit code {ended.code}" if ended.signal is None else signal.Signals(ended.signal).name
-
-
-def _existing(folder: str) -> str | None:
-    return folder if os.path.isdir(folder) else None
 
 
 def _tail(log: Path, *, size: int = 2000) -> str:

@@ -18,4 +18,4 @@ CallId = NewType("CallId", int)
 """Number of a call within one attempt; the worker counts, the engine echoes."""
 
 AttemptKey = NewType("AttemptKey", int)
-"""Number of a live attempt within one engine process; never stored."""
+"""Number of a live attempt; never stored. Each engine counts from a random number, so that none is used twice."""

@@ -1,10 +1,13 @@
-"""What engine, zygotes and workers say to one another. Version 1.
+"""What engine, zygotes and workers say to one another. Version 2.
 
-Engine to worker: `StartAttempt`, then `ChildEnded`, `CallRefused` and `Acknowledged`.
+Engine to worker: `StartAttempt`, then `ChildEnded`, `CallRefused` and `Acknowledged`; `Accepted` after the last word.
 Worker to engine: `SpecKnown` before the first `SubmitCall` or `StepEnded` that names it, `CancelCall`, `AskStep`,
 `SaveCheckpoint`, `Waiting` and `Working` for the lending of CPU, and at the end `AttemptFinished`.
 Engine to zygote: `PrepareZygote` once, then `ForkWorker` (with one end of a socket pair) and `EndWorker`.
 Zygote to engine: `ZygoteReady` or `ZygoteFailed`, then `WorkerForked` and `WorkerExited`.
+
+Workers and zygotes outlive their engine. What they say to the next one first is `ZygoteReturned` or `WorkerReturned`;
+a worker that was told to `Resync` says `Rejoined` and again all that has no answer, and then goes on as before.
 
 Messages are msgpack arrays in length-prefixed frames (`volant.kit.framing`), several per write.
 """
@@ -18,7 +21,7 @@ from volant.model.failures import Failure
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Payload, SavedCheckpoint
 
-WORKER_PROTOCOL_VERSION = 1
+WORKER_PROTOCOL_VERSION = 2
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="ok"):
@@ -110,6 +113,14 @@ class EndAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag
     """Inline only: cancel the running attempt, since there is no process to kill."""
 
     attempt_key: AttemptKey
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="accepted"):
+    """The attempt's last word is committed, or of no interest any more: its process may leave."""
+
+
+class Resync(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="resync"):
+    """This engine goes on with the attempt: say what may have been lost with the last one."""
 
 
 class SpecKnown(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="spec"):
@@ -213,9 +224,19 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="wa
     message: str
 
 
+class Rejoined(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="rejoined"):
+    """The answer to `Resync`. What has no answer is said again right after it."""
+
+    attempt_key: AttemptKey
+    told: int
+    """As in `Waiting`."""
+    asked: tuple[ActionId, ...]
+    """Actions that it called and has no answer of."""
+
+
 Answer = ChildEnded | CallRefused | Acknowledged
 """To a call of the worker's, by its number."""
-EngineToWorker = StartAttempt | ChildEnded | CallRefused | Acknowledged | EndAttempt
+EngineToWorker = StartAttempt | ChildEnded | CallRefused | Acknowledged | EndAttempt | Accepted | Resync
 WorkerToEngine = (
     SpecKnown
     | SubmitCall
@@ -227,7 +248,22 @@ WorkerToEngine = (
     | Working
     | AttemptFinished
     | Warned
+    | Rejoined
 )
+
+
+class Rejoining(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """How the processes of a zygote find the engine that comes after theirs."""
+
+    home: str
+    """A folder. When it is gone no engine will come."""
+    socket: str
+    """Absolute path of the socket on which engines of this home wait for who returns."""
+    window: float
+    """Seconds that the zygote waits; then it ends its workers and itself."""
+    environment: str
+    """As in `AttemptOrder`: the next engine may fork attempts of the same environment from it."""
+    label: str
 
 
 class PrepareZygote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="prepare"):
@@ -238,6 +274,8 @@ class PrepareZygote(msgspec.Struct, frozen=True, kw_only=True, array_like=True, 
     """Modules to import before the first fork, beside those of *code*."""
     blobs: str = ""
     """URL of the blob store, where the archive of *code* is."""
+    rejoining: Rejoining | None = None
+    """None: it and its workers end with the engine, and workers leave without waiting for `Accepted`."""
 
 
 class ForkWorker(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="fork"):
@@ -299,3 +337,44 @@ class WorkerExited(msgspec.Struct, frozen=True, kw_only=True, array_like=True, t
 
 
 ZygoteToEngine = ZygoteReady | ZygoteFailed | WorkerForked | WorkerExited
+
+
+class ForkedAttempt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """An attempt for which a zygote forked a worker."""
+
+    attempt_key: AttemptKey
+    run: RunId
+    action: ActionId
+    attempt: int
+    pid: int
+
+
+class ForkGone(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One whose process, with every descendant, is gone; the last engine may not have heard of it."""
+
+    fork: ForkedAttempt
+    ended: WorkerExited
+
+
+class ZygoteReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="zygote returned"):
+    """A zygote whose engine is gone offers itself and its forks to the next one."""
+
+    protocol: int
+    pid: int
+    rejoining: Rejoining
+    imported: bool
+    warning: str | None
+    forks: tuple[ForkedAttempt, ...]
+    gone: tuple[ForkGone, ...]
+
+
+class WorkerReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="worker returned"):
+    """A worker whose engine is gone waits for the next one to say `Resync`."""
+
+    protocol: int
+    pid: int
+    attempt_key: AttemptKey
+
+
+Returned = ZygoteReturned | WorkerReturned
+"""The first frame on the socket for those who return."""

@@ -70,6 +70,11 @@ class Launcher(Protocol):
         """
         ...
 
+    def adopt(self, key: AttemptKey) -> None:
+        """Go on with an attempt that an earlier engine started. From now on it is told of as of any other, from
+        `attempt_started` on; only its end is told before, if it was asked for."""
+        ...
+
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
         """Say something to an attempt; lost without harm when the attempt is gone."""
         ...

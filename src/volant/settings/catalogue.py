@@ -279,6 +279,16 @@ _ALL = (
         example='[engine]\npark_after = "5min"',
         is_engines=True,
     ),
+    Setting(
+        name="engine.adoption_window",
+        form=DURATION,
+        help="How long attempts go on whose engine has died, until the next engine goes on with their run. Then they "
+        "end themselves, with every process they started. 0 ends them at once.",
+        default=_always(timedelta(seconds=30)),
+        default_text="30 s",
+        example='[engine]\nadoption_window = "5min"',
+        is_engines=True,
+    ),
 )
 
 SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _ALL}

@@ -89,6 +89,8 @@ class EngineSettings(Section, frozen=True, kw_only=True):
     """How long a client waits for a starting engine."""
     park_after: timedelta
     """An attempt that only waits for timers which end later than this is put away."""
+    adoption_window: timedelta
+    """How long attempts go on whose engine is gone, when nobody goes on with their run."""
 
 
 class Settings(Section, frozen=True, kw_only=True):

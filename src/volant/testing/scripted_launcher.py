@@ -150,6 +150,9 @@ class ScriptedLauncher:
         self._attempts[order.key] = attempt
         self._tasks[order.key] = asyncio.create_task(self._play(order.key, self._scripts[name], attempt))
 
+    def adopt(self, key: AttemptKey) -> None:
+        """No script outlives its engine."""
+
     def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
         attempt = self._attempts.get(key)
         if attempt is not None:

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from volant.engine.service import InlineClient, Service, ServiceParts
 from volant.kit.clock import Clock, LoopClock
 from volant.kit.homes import (
     absolute_home,
+    adoption_path,
     engine_lock_path,
     logs_path,
     prepare_home,
@@ -39,11 +40,12 @@ from volant.kit.version import VERSION
 from volant.launchers.inline import InlineLauncher
 from volant.launchers.lifelines import Lifelines
 from volant.launchers.local import LocalLauncher
+from volant.launchers.returns import Returns
 from volant.model.control_protocol import EngineStatus, ZygoteStatus
 from volant.model.errors import BatchRefusedError, VolantError
 from volant.model.ids import RunId
 from volant.model.records import Change
-from volant.model.worker_protocol import EngineToWorker
+from volant.model.worker_protocol import EngineToWorker, ForkedAttempt, Rejoining
 from volant.ports.launcher import LauncherEvents
 from volant.settings.catalogue import engine_settings
 from volant.settings.loading import load_settings
@@ -53,6 +55,8 @@ from volant.wiring.stores import blobs_url, is_shared, journal_place
 
 log = logging.getLogger("volant.engine")
 
+_LEASE_SHARE = 2
+"""An owner extends its leases so often that at least this part of one is left when it dies."""
 _OTHER_FILES = 32
 """Descriptors for the journal, clients, zygotes and the like."""
 
@@ -144,6 +148,7 @@ async def _serve(
             on_broken=lambda _error: stopping.set(),
             on_given_up=given_up,
             park_after=settings.engine.park_after,
+            first_key=secrets.randbits(60),
         )
 
         def lost(runs: Sequence[RunId]) -> None:
@@ -155,8 +160,27 @@ async def _serve(
         lifelines = Lifelines(home / "lives")
         lifelines.sweep()
         stack.callback(lifelines.sweep)
-        local = LocalLauncher(events=engine, zygote_logs=home / "zygotes", lifeline=lifelines.of(name))
+        window = _adoption_window(settings, leases.duration)
+        local = LocalLauncher(
+            events=engine,
+            zygote_logs=home / "zygotes",
+            lifeline=lifelines.of(name),
+            rejoining=_rejoining(home, window),
+        )
         stack.push_async_callback(local.close)
+
+        async def settled(_engine: str) -> None:
+            await lifelines.until_settled(but=name, returned=lambda: local.returned)
+
+        async def survivors(run: RunId) -> Sequence[ForkedAttempt]:
+            await local.end_strays(run)
+            return local.survivors(run)
+
+        async def dismiss(run: RunId) -> None:
+            await settled(name)
+            await local.end_strays(run)
+            await local.dismiss(run, grace=settings.grace_period.total_seconds())
+
         stack.push_async_callback(engine.close)
         parts = ServiceParts(
             engine=engine,
@@ -173,12 +197,18 @@ async def _serve(
             journal_place=journal_place(settings),
             version=VERSION,
             engine_name=name,
-            until_gone=lifelines.until_gone,
+            until_gone=settled,
+            survivors=survivors,
+            dismiss=dismiss,
             pid=os.getpid(),
             uid=os.getuid(),
         )
         started_at = clock.now()
         service = Service(parts)
+        returns = Returns(adoption_path(home), zygote=local.zygote_returned, worker=local.worker_returned)
+        stack.callback(returns.close)
+        expiring = loop.create_task(_expire(local, window, settings.grace_period))
+        stack.push_async_callback(_cancelled, expiring)
         path = socket_path(home)
         path.unlink(missing_ok=True)
         server = await loop.create_unix_server(service.accept, path)
@@ -188,7 +218,7 @@ async def _serve(
         log.info("engine %s of %s, pid %d", parts.engine_name, home, os.getpid())
         if listens is not None:
             listens(engine, stopping.set)
-        await _until_stopped(stopping, service, engine, settings.engine.linger.total_seconds())
+        await _until_stopped(stopping, service, local, settings.engine.linger.total_seconds())
         log.info("engine %s leaves", parts.engine_name)
         for client in list(service.clients):
             client.close()
@@ -199,13 +229,33 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _until_stopped(stopping: asyncio.Event, service: Service, engine: Engine, linger: float) -> None:
+def _adoption_window(settings: Settings, lease: timedelta) -> timedelta:
+    """Another engine may take a run when its lease has run out. Nothing of it may be there by then."""
+    return min(settings.engine.adoption_window, lease / _LEASE_SHARE)
+
+
+def _rejoining(home: Path, window: timedelta) -> Rejoining | None:
+    if not window:
+        return None
+    return Rejoining(
+        home=str(home), socket=str(adoption_path(home)), window=window.total_seconds(), environment="", label=""
+    )
+
+
+async def _expire(local: LocalLauncher, window: timedelta, grace: timedelta) -> None:
+    """End what an earlier engine left and nobody went on with in time."""
+    await asyncio.sleep(window.total_seconds())
+    await local.dismiss(None, grace=grace.total_seconds())
+
+
+async def _until_stopped(stopping: asyncio.Event, service: Service, local: LocalLauncher, linger: float) -> None:
     """Return when told to stop, or when nothing has run and nobody was connected for *linger* seconds."""
+    engine = service.parts.engine
     loop = asyncio.get_running_loop()
     last_used = loop.time()
     step = max(0.1, min(1.0, linger / 4))
     while not stopping.is_set():
-        if service.clients or not engine.is_idle:
+        if service.clients or not engine.is_idle or local.awaits_resuming:
             last_used = loop.time()
         elif loop.time() - last_used >= linger:
             return

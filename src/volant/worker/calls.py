@@ -22,6 +22,7 @@ from volant.model.worker_protocol import (
     CallRefused,
     CancelCall,
     Failed,
+    Rejoined,
     SaveCheckpoint,
     SpecKnown,
     StepEnded,
@@ -38,12 +39,15 @@ _encode = msgspec.msgpack.Encoder().encode
 class Call:
     """One call. `answer` is there once it was taken in."""
 
-    __slots__ = ("answer", "caller", "deliver", "id", "wake")
+    __slots__ = ("answer", "caller", "deliver", "id", "is_cancelled", "submission", "wake")
 
     def __init__(self, number: CallId, caller: "Caller") -> None:
         self.id = number
         self.caller = caller
         self.answer: Answer | None = None
+        self.submission: SubmitCall | AskStep | StepEnded | SaveCheckpoint | None = None
+        """What was said to the engine, to be said again to another one."""
+        self.is_cancelled = False
         self.deliver: Callable[[Call, Answer], None] | None = None
         """Where an answer goes that arrives; None: it is taken in at once."""
         self.wake: Callable[[], None] | None = None
@@ -116,7 +120,8 @@ class Line:
         self._calls: dict[CallId, Call] = {}
         self._numbers = itertools.count(1)
         self._specs: dict[int, tuple[ActionSpec, SpecDigest]] = {}
-        self._told_specs: set[SpecDigest] = set()
+        self._told_specs: dict[SpecDigest, bytes] = {}
+        self._said_again: set[CallId] = set()
 
     @property
     def has_unsent(self) -> bool:
@@ -135,7 +140,7 @@ class Line:
         body = _encode(spec)
         digest = SpecDigest(blake2b(body, digest_size=32).hexdigest())
         if digest not in self._told_specs:
-            self._told_specs.add(digest)
+            self._told_specs[digest] = body
             self._outbox.append(SpecKnown(spec=digest, body=body))
         # Last, so that no other thread names the spec before it was told.
         self._specs[id(spec)] = (spec, digest)
@@ -150,6 +155,7 @@ class Line:
         if call.caller.is_ended:
             call.take(_too_late(call.id))
             return
+        call.submission = message
         self._calls[call.id] = call
         call.caller.open.add(call.id)
         call.caller.is_waiting = False
@@ -158,6 +164,7 @@ class Line:
     def cancel(self, call: Call) -> None:
         """Say that nobody waits for a call any more."""
         if call.id in self._calls:
+            call.is_cancelled = True
             self._outbox.append(CancelCall(attempt_key=call.caller.key, call=call.id))
             call.caller.is_waiting = False
 
@@ -189,7 +196,49 @@ class Line:
                         messages.append(sendable)
                         bodies.append(body)
                 del self._outbox[:count]
-                self._write(messages, bodies)
+                self._send(messages, bodies)
+
+    def say_again(self, caller: Caller, *, connect: Callable[[], None], last: AttemptFinished | None) -> None:
+        """After *connect* has led the writing to another engine: say what the last one may not have known.
+
+        *last* is the last word of the only attempt of this line, if it was said.
+        """
+        with self._writing:
+            count = len(self._outbox)
+            posted = self._outbox[:count]
+            del self._outbox[:count]
+            calls = [] if last is not None else list(self._calls.values())
+            connect()
+            # Another thread may have a call noted whose submission it has yet to post.
+            self._said_again.update(call.id for call in calls)
+            messages: list[WorkerToEngine] = [
+                SpecKnown(spec=digest, body=body) for digest, body in list(self._told_specs.items())
+            ]
+            submissions = [call.submission for call in calls if call.submission is not None]
+            asked = tuple(each.action for each in submissions if not isinstance(each, SaveCheckpoint))
+            messages.append(Rejoined(attempt_key=caller.key, told=caller.told, asked=asked))
+            messages += submissions
+            messages += [CancelCall(attempt_key=caller.key, call=call.id) for call in calls if call.is_cancelled]
+            messages += [message for message in posted if isinstance(message, Warned)]
+            if last is not None:
+                messages.append(last)
+            elif caller.is_waiting:
+                messages.append(Waiting(attempt_key=caller.key, told=caller.told))
+            sendable = [found for message in messages if (found := self._encoded(message))[0] is not None]
+            self._write([message for message, _ in sendable if message is not None], [body for _, body in sendable])
+
+    def _send(self, messages: list[WorkerToEngine], bodies: list[bytes]) -> None:
+        if self._said_again:
+            kept = [at for at, message in enumerate(messages) if not self._was_said_again(message)]
+            messages, bodies = [messages[at] for at in kept], [bodies[at] for at in kept]
+        self._write(messages, bodies)
+
+    def _was_said_again(self, message: WorkerToEngine) -> bool:
+        match message:
+            case SubmitCall(call=number) | AskStep(call=number) | StepEnded(call=number) | SaveCheckpoint(call=number):
+                return number in self._said_again
+            case _:
+                return False
 
     def _encoded(self, message: WorkerToEngine) -> tuple[WorkerToEngine | None, bytes]:
         """A message and its bytes; what stands in for one that has none."""

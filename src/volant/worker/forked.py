@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
-from volant.kit.processes import become_subreaper, has_children
+from volant.kit.processes import become_subreaper, die_with_parent, has_children
 from volant.model.worker_protocol import ForkWorker, StartAttempt
 from volant.worker.guardian import CleanExit
 from volant.worker.idling import flush_output
@@ -131,6 +131,7 @@ def be_worker(fork: Fork) -> NoReturn:
     code = OUR_FAULT
     try:
         os.setsid()
+        die_with_parent()
         become_subreaper()
         fork.worker.open(fork.start, _take_descriptors(fork))
         fork.signals.give_back()

@@ -24,6 +24,7 @@ from volant.model.errors import EngineError
 from volant.model.ids import ActionId, AttemptKey
 from volant.model.worker_protocol import (
     Aborted,
+    Accepted,
     Acknowledged,
     AttemptFinished,
     CallRefused,
@@ -32,6 +33,7 @@ from volant.model.worker_protocol import (
     EngineToWorker,
     Failed,
     Outcome,
+    Resync,
     StartAttempt,
     WorkerToEngine,
 )
@@ -99,6 +101,9 @@ class InlineHost:
                     self.line.hear(message)
                 case EndAttempt(attempt_key=key):
                     self._end(key)
+                case Accepted() | Resync():
+                    # There is no process that waits for the one, nor any that outlived its engine.
+                    continue
                 case _:
                     assert_never(message)
 

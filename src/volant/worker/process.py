@@ -1,12 +1,18 @@
-"""A worker's process: one attempt, and the connection over which it talks to the engine.
+"""A worker's process: one attempt, and the connection over which it talks to the engine, or to the next one.
 
 The main thread reads the connection itself, when it has nothing else to do. Only when user code makes a call from
 another thread, or from an event loop of its own, somebody has to read while the main thread does something else: from
 then on a thread of ours reads.
+
+When the engine dies, whoever reads looks for the next one; on the main thread's event loop, which must go on meanwhile,
+that is left to the thread. What is said until then is dropped: the next engine is told everything that has no answer.
 """
 
 import asyncio
+import contextlib
+import errno
 import os
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -14,10 +20,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from volant.authoring.session import ambient, current
-from volant.kit.framing import FrameReader, frames
+from volant.kit.framing import FrameReader, frame, frames
 from volant.model.failures import Failure
 from volant.model.ids import AttemptKey
 from volant.model.worker_protocol import (
+    Accepted,
     Acknowledged,
     AttemptFinished,
     CallRefused,
@@ -35,12 +42,17 @@ from volant.worker.failing import AttemptFailure, system_failure_of
 from volant.worker.idling import flush_output, is_alone
 from volant.worker.loops import LoopInbox, WorkerLoop
 from volant.worker.preparing import Preparation, import_code, import_failure
+from volant.worker.returning import return_worker
 
 _PIECE = 256 * 1024
 CONNECTION_LOST = 71
 """Exit code of a worker whose connection is gone: closed by user code, or by an engine that died."""
 
+_SMALL_PIECE = 256
+"""Bytes: what is read when nothing but the end is awaited. Memory is not for nothing in a fork."""
+
 _decode = msgspec.msgpack.Decoder(EngineToWorker).decode
+_ACCEPTED = frame(msgspec.msgpack.encode(Accepted()))
 
 
 class WorkerProcess:
@@ -58,6 +70,7 @@ class WorkerProcess:
         self._loop = WorkerLoop(self, self.caller)
         self._start: StartAttempt
         self._descriptor = -1
+        self._zygote = -1
         self._reader = FrameReader()
         self._unsent = bytearray()
         self._main = threading.get_ident()
@@ -65,6 +78,13 @@ class WorkerProcess:
         self._main_reads = False
         self._others_wait = False
         self._thread_reads = False
+        self._rejoining = preparation.order.rejoining
+        self._is_cut_off = False
+        """The connection has ended, and there is no other yet."""
+        self._last_word: AttemptFinished | None = None
+        self._is_accepted = False
+        self._acceptance: threading.Event | None = None
+        """For the main thread, where another one reads."""
         self._inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopInbox] = weakref.WeakKeyDictionary()
 
     def learn(self, start: StartAttempt) -> None:
@@ -76,6 +96,7 @@ class WorkerProcess:
         """Be the process of this attempt, which talks to the engine over *descriptor*."""
         self._start = start
         self._descriptor = descriptor
+        self._zygote = os.getppid()
         self.caller.key = start.attempt_key
         _forks.process = self
 
@@ -84,14 +105,25 @@ class WorkerProcess:
         outcome = self._outcome(self._start)
         leave()
         # Threads of the user's are gone; what they posted last goes first.
-        self.line.post(AttemptFinished(attempt_key=self.caller.key, outcome=outcome))
-        self.line.flush()
+        self._finish(outcome)
 
     def give_up(self, exc: BaseException) -> None:
         """Say that the attempt cannot be made here, for no fault of the user's; harmless after the last word."""
-        if self._descriptor >= 0:
-            self.line.post(AttemptFinished(attempt_key=self.caller.key, outcome=Failed(failure=system_failure_of(exc))))
-            self.line.flush()
+        if self._descriptor >= 0 and self._last_word is None:
+            self._finish(Failed(failure=system_failure_of(exc)))
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Say the last word, and stay until it is committed: should the engine die before, it is said to the next."""
+        last = self._last_word = AttemptFinished(attempt_key=self.caller.key, outcome=outcome)
+        self.line.post(last)
+        self.line.flush()
+        if self._rejoining is None:
+            return
+        if not self.begin_wait():
+            assert self._acceptance is not None
+            self._acceptance.wait()
+        while not self._is_accepted:
+            self._read_on(_SMALL_PIECE)
 
     def _outcome(self, start: StartAttempt) -> Outcome:
         if not self._preparation.imported:
@@ -148,7 +180,7 @@ class WorkerProcess:
             return
         try:
             while not has_answer(calls):
-                self.read()
+                self._read_on()
         finally:
             self.end_wait()
 
@@ -177,18 +209,68 @@ class WorkerProcess:
         return True
 
     def read(self) -> None:
-        """Take what the engine said; blocks while it says nothing."""
+        """Take what the engine said; blocks while it says nothing, but not when it is gone."""
+        if not self._take_piece(_PIECE):
+            with self._switching:
+                self._start_thread()
+
+    def _read_on(self, size: int = _PIECE) -> None:
+        """Take what the engine said, or when it is gone find the next one, and block until then."""
+        if not self._take_piece(size):
+            self._return_to_engine()
+
+    def _take_piece(self, size: int) -> bool:
+        """Whether the engine is there."""
         try:
-            piece = os.read(self._descriptor, _PIECE)
+            piece = os.read(self._descriptor, size)
         except OSError as exc:
             _raise_if_handlers(exc)
-            piece = b""
+            piece = self._cut_off(exc)
         if not piece:
-            os._exit(CONNECTION_LOST)
+            self._cut_off(None)
+            return False
+        if piece == _ACCEPTED and self._reader.is_empty:
+            self._accepted()
+            return True
         for body in self._reader.feed(piece):
             message = _decode(body)
             if isinstance(message, (ChildEnded, CallRefused, Acknowledged)):
                 self.line.hear(message)
+            elif isinstance(message, Accepted):
+                self._accepted()
+        return True
+
+    def _accepted(self) -> None:
+        self._is_accepted = True
+        if self._acceptance is not None:
+            self._acceptance.set()
+
+    def _cut_off(self, error: OSError | None) -> bytes:
+        """The connection has ended. Where user code closed it, or nobody will come, this process ends."""
+        if self._rejoining is None or (error is not None and error.errno in _CLOSED_HERE):
+            os._exit(CONNECTION_LOST)
+        self._is_cut_off = True
+        return b""
+
+    def _return_to_engine(self) -> None:
+        assert self._rejoining is not None
+        connection = return_worker(self._rejoining, self.caller.key, zygote=self._zygote)
+        with connection:
+            try:
+                self.line.say_again(self.caller, connect=lambda: self._go_over(connection), last=self._last_word)
+            except BaseException:
+                # A signal handler raised: half of it is worse than nothing.
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                self._is_cut_off = True
+                raise
+
+    def _go_over(self, connection: socket.socket) -> None:
+        # The number stays, so that whoever uses it meanwhile has the one or the other.
+        os.dup2(connection.fileno(), self._descriptor, inheritable=False)
+        self._reader = FrameReader()
+        self._unsent.clear()
+        self._is_cut_off = False
 
     def _read_in_thread(self) -> None:
         """Somebody else than the main thread waits for an answer, or for its loop to hear of it."""
@@ -200,13 +282,16 @@ class WorkerProcess:
     def _start_thread(self) -> None:
         if not self._thread_reads:
             self._thread_reads = True
+            self._acceptance = threading.Event()
             threading.Thread(target=self._read_forever, name="volant-reader", daemon=True).start()
 
     def _read_forever(self) -> None:
         while True:
-            self.read()
+            self._read_on()
 
     def _write(self, _messages: Sequence[WorkerToEngine], bodies: Sequence[bytes]) -> None:
+        if self._is_cut_off:
+            return
         # What a signal handler interrupts by raising goes out with the next write.
         unsent = self._unsent
         unsent += frames(bodies)
@@ -216,7 +301,7 @@ class WorkerProcess:
                 del unsent[:written]
         except OSError as exc:
             _raise_if_handlers(exc)
-            os._exit(CONNECTION_LOST)
+            self._cut_off(exc)
 
     # Forks that user code makes
 
@@ -224,6 +309,10 @@ class WorkerProcess:
         """In a process that user code forked: the conversation with the engine is its parent's."""
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+_CLOSED_HERE = frozenset({errno.EBADF, errno.ENOTSOCK, errno.EINVAL})
+"""Errors of a descriptor that user code has closed, or put to another use."""
 
 
 def _raise_if_handlers(exc: OSError) -> None:

@@ -1,8 +1,9 @@
 """A warm interpreter that has imported the user's code and forks workers from it.
 
 One thread, one loop: it waits for the engine, for the end of a child and for the end of a grace period, and never for
-anything else. Forking is what it is for, so nothing that a fork could do later is done before it, and nothing that
-can be done once is done per fork.
+anything else. When the engine is gone without a word it waits for the next one, for as long as it has forks. Forking is
+what it is for, so nothing that a fork could do later is done before it, and nothing that can be done once is done per
+fork.
 
 `run_zygote` returns in nobody: the zygote leaves by `os._exit`, and so do its forks.
 """
@@ -46,6 +47,7 @@ from volant.worker.idling import flush_output
 from volant.worker.preparing import Preparation, prepare, resumed
 from volant.worker.process import WorkerProcess
 from volant.worker.randomness import Generators
+from volant.worker.returning import ZygoteReturn
 from volant.worker.warming import warm_up
 
 _PIECE = 256 * 1024
@@ -93,6 +95,7 @@ class _Zygote:
         self._unsent = b""
         self._preparation: Preparation | None = None
         self._guardian = Guardian()
+        self._return: ZygoteReturn | None = None
         self._is_leaving = False
         self._signals: SignalState | None = None
         self._surroundings: Surroundings | None = None
@@ -100,7 +103,7 @@ class _Zygote:
         self._wakeup, self._wakeup_end = -1, -1
 
     def serve(self) -> None:
-        """Until the engine goes away or says to leave, and every worker is gone."""
+        """Until the engine says to leave, or is gone and none comes in time, and every worker is gone."""
         again = resumed(self._open_blobs)
         if again is not None:
             self._frames.extend(again.unread)
@@ -144,6 +147,7 @@ class _Zygote:
 
     def _prepared(self, preparation: Preparation, generators: Generators) -> None:
         self._preparation = preparation
+        self._return = ZygoteReturn(preparation.order, imported=preparation.imported, warning=preparation.warning)
         self._guardian = Guardian(tolerated=children(os.getpid()))
         self._connection.setblocking(False)
         self._install_signals()
@@ -174,28 +178,73 @@ class _Zygote:
     def _turn(self) -> None:
         poll = select.poll()
         poll.register(self._wakeup, select.POLLIN)
-        poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        is_alone = self._is_alone
+        if not is_alone:
+            poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         while not self._is_leaving:
-            wait = self._guardian.seconds_until_next_kill(time.monotonic())
-            if self._postponed:
-                wait = _TRY_AGAIN if wait is None else min(wait, _TRY_AGAIN)
+            wait = self._seconds_to_wait()
             ready = dict(poll.poll(None if wait is None else wait * 1000 + 1))
             if self._wakeup in ready:
                 _drain(self._wakeup)
-            if ready.get(self._connection.fileno(), 0) & ~select.POLLOUT:
+            if is_alone:
+                self._look_for_engine()
+            elif ready.get(self._connection.fileno(), 0) & ~select.POLLOUT:
                 self._receive()
                 self._perform()
             self._reap()
             self._fork_postponed()
             was_blocked = bool(self._unsent)
             self._flush()
-            if bool(self._unsent) != was_blocked:
+            if bool(self._unsent) != was_blocked or self._is_alone != is_alone:
                 return
+
+    @property
+    def _is_alone(self) -> bool:
+        return self._return is not None and self._return.is_on_its_way
+
+    def _seconds_to_wait(self) -> float | None:
+        waits = [self._guardian.seconds_until_next_kill(time.monotonic())]
+        if self._return is not None:
+            waits.append(self._return.seconds_until_next_try())
+        if self._postponed:
+            waits.append(_TRY_AGAIN)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _engine_is_gone(self) -> None:
+        """Without a word: the next one may go on with what was forked."""
+        self._unsent = b""
+        self._outbox.clear()
+        while self._postponed:
+            # The next engine does not know of it.
+            os.close(self._postponed.popleft().connection)
+        if self._return is None or not self._return.engine_is_gone(time.monotonic()):
+            self._is_leaving = True
+
+    def _look_for_engine(self) -> None:
+        assert self._return is not None
+        if self._return.is_hopeless(time.monotonic()):
+            self._is_leaving = True
+            return
+        connection = self._return.look()
+        if connection is None:
+            return
+        connection.setblocking(False)
+        self._connection.close()
+        self._connection = connection
+        self._reader = FrameReader()
+        self._frames.clear()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
 
     def _reap(self) -> None:
         now = time.monotonic()
-        self._outbox += self._guardian.reap(now)
+        ended = self._guardian.reap(now)
         self._guardian.kill_due(now)
+        if self._return is not None:
+            for each in ended:
+                self._return.exited(each, now)
+        if not self._is_alone:
+            self._outbox += ended
 
     def _receive(self) -> None:
         try:
@@ -215,7 +264,7 @@ class _Zygote:
                 found.frombytes(data[: len(data) - len(data) % found.itemsize])
                 self._descriptors.extend(found)
         if not piece:
-            self._is_leaving = True
+            self._engine_is_gone()
             return
         self._frames.extend(self._reader.feed(piece))
 
@@ -299,10 +348,16 @@ class _Zygote:
         self._signals.unblock()
         os.close(connection)
         self._guardian.add(order.attempt_key, pid, slot)
+        if self._return is not None:
+            self._return.forked(start, pid)
         self._outbox.append(WorkerForked(attempt_key=order.attempt_key, pid=pid))
         return True
 
     def _flush(self) -> None:
+        if self._is_alone:
+            # What the next engine has to know it is told in one.
+            self._outbox.clear()
+            return
         if self._outbox:
             self._unsent += frames([_encode(message) for message in self._outbox])
             self._outbox.clear()
@@ -312,8 +367,8 @@ class _Zygote:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
+                # What it said last may still be unread; the reading side notices that it is gone.
                 self._unsent = b""
-                self._is_leaving = True
                 return
             self._unsent = self._unsent[sent:]
 
