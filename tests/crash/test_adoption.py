@@ -140,6 +140,7 @@ def kill_engine_and(client: "subprocess.Popen[str]", user: User) -> None:
     client.kill()
     client.communicate(timeout=PATIENCE)
     kill_engine(user)
+    until(lambda: engine_of(user) is None)
 
 
 def value(client: "subprocess.Popen[str]") -> object:
