@@ -10,6 +10,7 @@ from volant.decide.commands import Command, RunFinished, WakeAt
 from volant.decide.restoring import Past
 from volant.decide.retrying import LOST_BUDGET
 from volant.decide.run_machine import RunMachine
+from volant.decide.surviving import Survivor
 from volant.model.ids import ActionId, SpecDigest
 from volant.model.phases import ActionPhase
 from volant.model.records import ChangeKind
@@ -19,7 +20,11 @@ RETRIED = spec(retries=RetrySpec(count=2, backoff=BackoffSpec(base=timedelta(hou
 
 
 def restore(
-    driver: Driver, of: ActionSpec | None = None, *, specs: Mapping[SpecDigest, ActionSpec] | None = None
+    driver: Driver,
+    of: ActionSpec | None = None,
+    *,
+    specs: Mapping[SpecDigest, ActionSpec] | None = None,
+    survivors: tuple[Survivor, ...] = (),
 ) -> list[Command]:
     """Another engine takes over what *driver* has committed."""
     assert driver.run is not None
@@ -32,6 +37,7 @@ def restore(
         attempts={action: record for (action, _), record in sorted(driver.attempts.items())},
         specs=specs or {SpecDigest("s"): of or spec()},
         seq=len(driver.changes),
+        survivors=survivors,
     )
     driver.machine = RunMachine(driver.run, host="here")
     driver.queue.clear()
