@@ -272,9 +272,10 @@ def test_the_environment_of_a_resumed_run_is_that_of_who_resumes_it(user: User, 
     assert b"dark" not in b"".join(path.read_bytes() for path in user.home.glob("journal*"))
     watched = user.start(*command, str(tmp_path / "watched"))
     until((tmp_path / "watched").exists)
-    engine = engine_of(user)
-    assert engine is not None
-    engine.kill()
+    for process in user.processes():
+        if process.pid != watched.pid:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     out, errors = watched.communicate(timeout=PATIENCE)
     assert watched.returncode == 0, errors
     assert json.loads(out)["outputs"]["o0"] == "blue dark"

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from volant.decide.commands import (
+    Accept,
     Command,
     EndTree,
     Enqueue,
@@ -726,7 +727,7 @@ def test_a_child_that_ends_now_is_told_after_those_that_ended_before() -> None:
     driver.call(again, "a", 0)
     driver.call(again, "b", 1)
     # It has not asked for `c`, and may yet.
-    assert driver.finish(a) == [Release(a), TellSoon(again), Release(a)]
+    assert driver.finish(a) == [Release(a), TellSoon(again), Accept(a), Release(a)]
     assert driver.take(driver.machine.waiting(again, 0, driver.now)) == [
         TellRecorded(again, ((ActionId("b"), CallId(1)), (ActionId("a"), CallId(0))))
     ]
