@@ -20,6 +20,7 @@ from volant.cli.moments import Unreadable, parse_date, parse_duration, parse_ins
 from volant.kit.nearest import nearest
 from volant.settings.parsing import Unparsable, parse_bool
 from volant.values.annotations import describe
+from volant.values.stored import Stored, stored_class
 
 _PLAIN: dict[object, tuple[str, Callable[[str], Any]]] = {
     str: ("text", str),
@@ -71,6 +72,8 @@ def label(annotation: Any) -> str:
         return _PLAIN[annotation][0]
     if annotation is Any:
         return "text or json"
+    if stored := _stored_class(annotation):
+        return stored.named_by
     element = element_of(annotation)
     if element is not None and (inner := label(element)) not in {"json or @file", "text or json"}:
         return f"{inner} ..."
@@ -101,6 +104,11 @@ def element_of(annotation: Any) -> Any:
     if origin is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
         return None
     return arguments[0] if arguments else Any
+
+
+def _stored_class(annotation: Any) -> type[Stored] | None:
+    origin: Any = get_origin(annotation) or annotation
+    return stored_class(origin) if isinstance(origin, type) else None
 
 
 def parse_all(texts: Sequence[str], annotation: Any) -> Any:
@@ -146,6 +154,11 @@ def parse(text: str, annotation: Any) -> Any:
             raise BadText(f"{_shown(text)} is not {error}") from None
         except (ValueError, ArithmeticError):
             raise BadText(f"{_shown(text)} is not a valid {name}") from None
+    if stored := _stored_class(annotation):
+        try:
+            return stored.at_path(text)
+        except OSError as error:
+            raise BadText(f"{_shown(text)} is not a {stored.named_by}: {error.strerror or error}") from None
     if annotation is Any:
         return _parse_loosely(text)
     return _parse_json(text, annotation)

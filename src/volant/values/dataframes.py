@@ -27,6 +27,7 @@ class DataFrame(Stored, Generic[S]):
     """
 
     kind = "DataFrame"
+    named_by = "Parquet file"
 
     def __init__(self, *, frame: Any = None, hash: str | None = None, blob: Blob | None = None, uri: str = "") -> None:
         self._frame = frame
@@ -105,6 +106,11 @@ class DataFrame(Stored, Generic[S]):
                 _parquet().write(self._frame, path)
                 self._blob = STORES.open().put_file(path)
         return [("", self._blob)]
+
+    @classmethod
+    def at_path(cls, path: str) -> Self:
+        """The rows of the Parquet file at *path*."""
+        return cls(blob=STORES.open().put_file(Path(path)))
 
     @classmethod
     def remade(cls, facts: tuple[Any, ...], contents: Sequence[tuple[str, Blob]]) -> Self:

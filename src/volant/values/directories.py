@@ -23,6 +23,7 @@ class Dir(Stored, Generic[F]):
     """
 
     kind = "Dir"
+    named_by = "directory"
 
     def __init__(
         self, *, name: str = "", format: str = "", hash: str | None = None, files: Mapping[str, Blob] | None = None
@@ -132,6 +133,11 @@ class Dir(Stored, Generic[F]):
     def contents(self) -> Sequence[tuple[str, Blob]]:
         """Its files by path."""
         return list(self._files.items())
+
+    @classmethod
+    def at_path(cls, path: str) -> Self:
+        """The directory at *path*."""
+        return cls.from_local_sync(path)
 
     @classmethod
     def remade(cls, facts: tuple[Any, ...], contents: Sequence[tuple[str, Blob]]) -> Self:

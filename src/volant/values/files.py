@@ -29,6 +29,7 @@ class File(Stored, Generic[F]):
     """
 
     kind = "File"
+    named_by = "file"
 
     def __init__(
         self, *, name: str = "", format: str = "", hash: str | None = None, blob: Blob | None = None, uri: str = ""
@@ -177,6 +178,11 @@ class File(Stored, Generic[F]):
         if self._blob is None:
             raise Unencodable(f"found {self!r}, which was never written; write it with File.open('wb')")
         return [("", self._blob)]
+
+    @classmethod
+    def at_path(cls, path: str) -> Self:
+        """The file at *path*."""
+        return cls.from_local_sync(path)
 
     @classmethod
     def remade(cls, facts: tuple[Any, ...], contents: Sequence[tuple[str, Blob]]) -> Self:

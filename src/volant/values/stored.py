@@ -50,6 +50,8 @@ class Stored(ABC):
     """A value whose content is in the blob store, or somewhere else by URI."""
 
     kind: ClassVar[str]
+    named_by: ClassVar[str]
+    """What a command line takes for one."""
     source_store: OpenBlobs | None = None
     """Gives the store that it was read from; without one, that of where the caller is."""
 
@@ -79,6 +81,15 @@ class Stored(ABC):
     @abstractmethod
     def remade(cls, facts: tuple[Any, ...], contents: Sequence[tuple[str, Blob]]) -> Self:
         """The value of `facts` and `contents`."""
+
+    @classmethod
+    @abstractmethod
+    def at_path(cls, path: str) -> Self:
+        """One made of what is at a path of this machine.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
 
     def blobs(self) -> Blobs:
         """The store that has its content."""
