@@ -96,14 +96,15 @@ class Laws:
 
     def tells_parent(self, run: RunId, message: ChildEnded, *, by: str) -> None:
         """An engine tells a worker the outcome of a call."""
+        if self.owners.get(run) != by:
+            # It was asleep: what it tells was committed, and perhaps executed again by another since.
+            return
         record = self._action(run, message.action)
         who = f"{message.action[:5]} of {run}"
         if record is None or not record.phase.is_final or record.outcome_seq != message.seq:
             raise self.broken("committed before told", f"{who} was told, the journal does not have it so")
         if not _is_so(record, message.outcome):
             raise self.broken("committed before told", f"{who} was told otherwise than it is in the journal")
-        if self.owners.get(run) != by:
-            return
         if record.due_at is not None and record.phase is ActionPhase.SUCCEEDED and record.due_at > self._latest():
             raise self.broken("a timer keeps its time", f"{who} has ended before")
         match message.outcome:

@@ -810,7 +810,7 @@ class RunMachine:
                 continue
             replay = caller.attempt.replay
             if replay is not None and live.cancelled_by is None and self._races(live, caller.attempt, replay):
-                commands += self._tell_in_order(live.id, caller.attempt, replay, call, now)
+                commands += self._tell_in_order(live.id, caller.attempt, key, call, now)
                 continue
             del caller.attempt.calls[call]
             message = ChildEnded(
@@ -858,11 +858,11 @@ class RunMachine:
         return live.spec.kind is ActionKind.TASK and (attempt.telling > 0 or not replay.is_done)
 
     def _tell_in_order(
-        self, action: ActionId, attempt: LiveAttempt, replay: Replay, call: CallId, now: datetime
+        self, action: ActionId, attempt: LiveAttempt, key: AttemptKey, call: CallId, now: datetime
     ) -> list[Command]:
         """An action has ended while its caller is told what ended before: in a race, that has won."""
-        key = attempt.key
-        assert key is not None
+        replay = attempt.replay
+        assert replay is not None
         replay.add(action)
         replay.ask(action, call)
         if attempt.waits:

@@ -232,7 +232,10 @@ class Service:
             self._check_blobs(record)
             before, record = record.owner, await own(parts.leases, record)
             try:
-                await (parts.until_gone(before) if before != parts.engine_name else parts.engine.until_gone(run))
+                if before != parts.engine_name:
+                    await parts.until_gone(before)
+                # It may have been lost to another, and have come back before all of it was gone here.
+                await parts.engine.until_gone(run)
                 survivors = await parts.survivors(run)
                 interrupted = await read_interrupted(parts.journal, record, survivors)
                 # Where attempts run changes no result, and the process that executed an inline run is gone.
