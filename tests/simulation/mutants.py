@@ -17,7 +17,7 @@ class Mutant(NamedTuple):
     """A broken engine."""
 
     law: str
-    """How what is found begins."""
+    """How what is found begins: an expression."""
     broken: tuple[tuple[Any, str, Callable[..., Any]], ...]
     """Methods and what they are replaced by."""
 
@@ -75,7 +75,8 @@ def _fail_for_ever(self: RunMachine, live: Any, attempt: Any, failure: Any, now:
 MUTANTS = {
     "told before it is committed": Mutant("committed before told", ((Commits, "then", _tell_at_once),)),
     "a recorded outcome is dropped": Mutant(
-        "a success is for ever", ((RunMachine, "recorded_children", _recorded_but_the_last),)
+        "a success is for ever|never run again what was told",
+        ((RunMachine, "recorded_children", _recorded_but_the_last),),
     ),
     "the fencing token is ignored": Mutant(
         "who lost a run writes nothing to it", ((MemoryLeases, "admit", _admit_anybody),)

@@ -1,6 +1,7 @@
 """The simulation holds on a few hundred seeds, replays exactly, and notices an engine that is broken."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.world import simulate
 
-SEEDS = 300
+SEEDS = 250
 PATIENCE = 200
 """Seeds in which a broken engine is found out."""
 
@@ -43,4 +44,4 @@ def test_a_broken_engine_is_found_out(name: str) -> None:
         found = (simulate(seed).broken for seed in range(PATIENCE))
         broken = next((broken for broken in found if broken is not None), None)
     assert broken is not None, f"{PATIENCE} seeds and nobody noticed"
-    assert broken.startswith(mutant.law)
+    assert re.match(mutant.law, broken)
