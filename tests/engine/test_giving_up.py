@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.engine.worlds import PATIENCE, Peer, World, submission, world
@@ -126,6 +127,46 @@ def test_a_run_that_was_given_up_can_be_resumed_by_the_same_engine(tmp_path: Pat
         await peer.leave()
 
     play(tmp_path, scenario)
+
+
+def test_a_run_that_comes_back_is_resumed_when_nothing_of_before_is_alive(tmp_path: Path) -> None:
+    """It was another engine's meanwhile, whose processes are gone; those that were left here are not."""
+
+    async def body() -> None:
+        shared, may_leave = Shared(), asyncio.Event()
+
+        async def stubborn(attempt: ScriptedAttempt) -> bytes:
+            try:
+                await shared.gate.wait()
+            except asyncio.CancelledError:
+                await may_leave.wait()
+                raise
+            return b""
+
+        async with world(tmp_path, journal=shared.journal, leases=shared.leases, main=stubborn) as found:
+            peer = await Peer.connect(found)
+            await peer.ask(submission("main", name=LOST))
+            while not found.launcher.started:
+                await asyncio.sleep(0)
+            await shared.take(LOST)
+            found.engine.give_up(LOST, BatchRefusedError("another engine took it"))
+            other = MemoryJournal(shared.store, leases=shared.other)
+            record = await other.run(LOST)
+            assert record is not None
+            await other.commit(Batch(runs=(msgspec.structs.replace(record, owner="other", token=2),)))
+            await shared.other.release(LOST)
+            shared.gate.set()
+            resuming = asyncio.ensure_future(peer.ask(ResumeRun(request=2, run=LOST, environ={})))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert len(found.launcher.started) == 1
+            may_leave.set()
+            assert isinstance(await asyncio.wait_for(resuming, PATIENCE), RunAccepted)
+            await found.engine.until_ended(LOST)
+            assert len(found.launcher.started) == 2
+            await peer.leave()
+
+    asyncio.run(body())
 
 
 def test_of_two_engines_that_want_one_name_at_once_the_slower_refuses_its_submission_and_goes_on(
