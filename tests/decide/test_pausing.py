@@ -190,3 +190,11 @@ def test_many_sleeps_are_not_looked_at_again_and_again() -> None:
     assert attempt is not None
     assert attempt.blocker == ActionId("a0")
     assert attempt.calls[CallId(2)] == attempt.blocker
+
+
+def test_a_timer_that_is_looked_up_elsewhere_first_puts_its_caller_away_then() -> None:
+    driver = Driver(looks_up=True)
+    root = driver.start()
+    sleep(driver, root)
+    assert not any(isinstance(command, EndTree) for command in wait(driver, root))
+    assert EndTree(root) in driver.take(driver.machine.looked_up(NAP, None, driver.now))

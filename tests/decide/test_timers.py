@@ -6,7 +6,8 @@ import msgspec
 
 from tests.decide.test_restoring import restore
 from tests.decide.test_run_machine import LOST, ROOT, T0, Driver, spec
-from volant.decide.commands import Command, Enqueue, LookUp, Tell, WakeAt, Withdraw
+from volant.decide.commands import Command, Enqueue, LookUp, Tell, TellRecorded, WakeAt, Withdraw
+from volant.decide.live import Earlier
 from volant.model.ids import ActionId, AttemptKey, CallId, RunId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
@@ -127,3 +128,20 @@ def test_a_sleep_of_another_run_is_taken_over_and_a_new_one_is_slept() -> None:
         assert [type(command.message) for command in commands if isinstance(command, Tell)] == [ChildEnded]
         row = driver.actions[NAP]
         assert (row.phase, row.reused_from) == (ActionPhase.SUCCEEDED, "before" if found else None)
+
+
+def test_a_timer_does_not_overtake_what_had_ended_before_it() -> None:
+    driver = Driver()
+    root = driver.start()
+    sleep(driver, root)
+    driver.call(root, "won", 2)
+    driver.finish(driver.start(ActionId("won")))
+    driver.leave(root, LOST)
+    following = driver.start()
+    driver.machine.recorded_children(following, [Earlier.of(driver.actions[ActionId("won")])])
+    sleep(driver, following, call=1)
+    driver.now += MONTH
+    assert not any(isinstance(command, Tell) for command in ring(driver))
+    driver.call(following, "won", 2)
+    (order,) = [command.calls for command in driver.said if isinstance(command, TellRecorded)]
+    assert order == ((ActionId("won"), CallId(2)), (NAP, CallId(1)))

@@ -299,7 +299,9 @@ class RunMachine:
             return []
         outcome = None if found is None else outcome_of(found)
         if found is None or outcome is None:
-            return [Enqueue(action)] if live.due_at is None else self._sleep(live, live.due_at, now)
+            if live.due_at is None:
+                return [Enqueue(action)]
+            return [*self._sleep(live, live.due_at, now), *self._put_away_if_possible(live.parent, now)]
         live.reused_from = found.reused_from or found.run
         return self._settle(live, outcome, now)
 
@@ -690,12 +692,15 @@ class RunMachine:
             live.roused = False
             return self._queue_again(live, now)
         live.stage = Stage.PAUSED
-        parent = live.parent
-        if parent is None or parent.attempt is None or parent.attempt.key is None:
+        return self._put_away_if_possible(live.parent, now)
+
+    def _put_away_if_possible(self, live: LiveAction | None, now: datetime) -> list[Command]:
+        """Something that it called will not end for long."""
+        if live is None or live.attempt is None or live.attempt.key is None:
             return []
-        if not may_be_put_away(parent, self.actions, now=now, park_after=self._park_after):
+        if not may_be_put_away(live, self.actions, now=now, park_after=self._park_after):
             return []
-        return self._put_away(parent, parent.attempt, parent.attempt.key, now)
+        return self._put_away(live, live.attempt, live.attempt.key, now)
 
     def _rouse(self, live: LiveAction, now: datetime) -> list[Command]:
         """Something that it called has ended."""
@@ -855,7 +860,7 @@ class RunMachine:
     @staticmethod
     def _races(live: LiveAction, attempt: LiveAttempt, replay: Replay) -> bool:
         """Whether its outcome must not overtake some of before: the attempt may not even have asked for them yet."""
-        return live.spec.kind is ActionKind.TASK and (attempt.telling > 0 or not replay.is_done)
+        return live.spec.kind is not ActionKind.STEP and (attempt.telling > 0 or not replay.is_done)
 
     def _tell_in_order(
         self, action: ActionId, attempt: LiveAttempt, key: AttemptKey, call: CallId, now: datetime
