@@ -131,7 +131,7 @@ class RunMachine:
             if each.is_orphan:
                 commands += self._abort(live, "its parent has ended", AbortCause.PARENT, now)
             elif live.abort_reason is None and live.attempt is None:
-                commands += self._queue_or_pause(live, now)
+                commands += self._go_on(live, now)
         return commands + self._check_end(now)
 
     def abort(self, action: ActionId | None, reason: str, now: datetime) -> list[Command]:
@@ -603,7 +603,7 @@ class RunMachine:
     def _enqueue(self, live: LiveAction, now: datetime) -> list[Command]:
         live.queued_at = now
         if self._survivors and (survivor := self._survivors.claim(live.id, live.attempts)) is not None:
-            return self._go_on(live, LiveAttempt(live.attempts, now), survivor)
+            return self._adopt(live, LiveAttempt(live.attempts, now), survivor)
         live.stage = Stage.QUEUED
         live.phase = ActionPhase.QUEUED
         self._unwritten.action(live)
@@ -708,7 +708,7 @@ class RunMachine:
             live.roused = True
         return self._queue_again(live, now) if live.stage is Stage.PAUSED else []
 
-    def _queue_or_pause(self, live: LiveAction, now: datetime) -> list[Command]:
+    def _go_on(self, live: LiveAction, now: datetime) -> list[Command]:
         """An action that had not ended when the last engine did."""
         if live.phase is ActionPhase.PAUSED and live.due_at is None and live.children:
             live.stage = Stage.PAUSED
@@ -718,7 +718,7 @@ class RunMachine:
     def _go_on_or_lose(self, live: LiveAction, attempt: LiveAttempt, now: datetime) -> list[Command]:
         survivor = self._survivors.claim(live.id, attempt.number)
         if survivor is not None:
-            return self._go_on(live, attempt, survivor)
+            return self._adopt(live, attempt, survivor)
         if attempt.phase is ActionPhase.QUEUED:
             return []
         lose(attempt, now)
@@ -729,7 +729,7 @@ class RunMachine:
         live.attempt = None
         return []
 
-    def _go_on(self, live: LiveAction, attempt: LiveAttempt, survivor: Survivor) -> list[Command]:
+    def _adopt(self, live: LiveAction, attempt: LiveAttempt, survivor: Survivor) -> list[Command]:
         """The attempt goes on where it was; that it has a process is said when it was adopted."""
         is_known = attempt.phase is ActionPhase.RUNNING
         attempt.key = survivor.key

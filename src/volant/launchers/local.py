@@ -251,6 +251,7 @@ class LocalLauncher:
 
     def worker_gone(self, key: AttemptKey, ended: Exit) -> None:
         zygote = self._owners.pop(key, None)
+        self._cpu.pop(key, None)
         if key in self._alone:
             self._alone.discard(key)
             if zygote is not None and zygote not in self._closed:
@@ -258,7 +259,6 @@ class LocalLauncher:
                 self._dismiss(zygote)
         if zygote in self._second and zygote.forks == 0:
             zygote.leave()
-        self._cpu.pop(key, None)
         dismissed = self._dismissing.pop(key, None)
         if dismissed is not None and not dismissed.done():
             dismissed.set_result(None)

@@ -13,6 +13,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -139,9 +140,7 @@ def be_worker(fork: Fork) -> NoReturn:
         fork.surroundings.generators.reseed()
         start = fork.start
         os.environ[ATTEMPT_VARIABLE] = f"{start.context.run}/{start.action}/{start.attempt}/{os.getpid()}"
-        fork.worker.work(leave=finish_program)
-        if not _may_leave_something():
-            fork.clean.promise()
+        fork.worker.work(leave=finish_program, settle=partial(_promise, fork.clean))
         code = 0
     except BaseException as exc:  # noqa: BLE001  # the end of the program: our own mistake, or the machine's
         sys.excepthook(type(exc), exc, exc.__traceback__)
@@ -213,6 +212,12 @@ def finish_program() -> None:
         finalizers._exit_function()
     atexit._run_exitfuncs()
     flush_output()
+
+
+def _promise(clean: CleanExit) -> None:
+    """Say that nothing will be left, if that is so: user code runs no more, whatever is waited for."""
+    if not _may_leave_something():
+        clean.promise()
 
 
 def _may_leave_something() -> bool:

@@ -52,7 +52,8 @@ _SMALL_PIECE = 256
 """Bytes: what is read when nothing but the end is awaited. Memory is not for nothing in a fork."""
 
 _decode = msgspec.msgpack.Decoder(EngineToWorker).decode
-_ACCEPTED = frame(msgspec.msgpack.encode(Accepted()))
+ACCEPTED = frame(msgspec.msgpack.encode(Accepted()))
+"""As it arrives."""
 
 
 class WorkerProcess:
@@ -100,23 +101,32 @@ class WorkerProcess:
         self.caller.key = start.attempt_key
         _forks.process = self
 
-    def work(self, *, leave: Callable[[], None]) -> None:
-        """Execute the attempt and say how it ended; the last word comes after *leave* has ended what user code left."""
+    def work(self, *, leave: Callable[[], None], settle: Callable[[], None] = lambda: None) -> None:
+        """Execute the attempt, say how it ended, and stay until that is committed.
+
+        The last word comes after *leave* has ended what user code left. What is to be done after it, *settle* does
+        before the waiting: whoever wakes up for a moment finds nothing where the processor had it.
+        """
         outcome = self._outcome(self._start)
         leave()
         # Threads of the user's are gone; what they posted last goes first.
         self._finish(outcome)
+        settle()
+        self._await_acceptance()
 
     def give_up(self, exc: BaseException) -> None:
         """Say that the attempt cannot be made here, for no fault of the user's; harmless after the last word."""
         if self._descriptor >= 0 and self._last_word is None:
             self._finish(Failed(failure=system_failure_of(exc)))
+            self._await_acceptance()
 
     def _finish(self, outcome: Outcome) -> None:
-        """Say the last word, and stay until it is committed: should the engine die before, it is said to the next."""
         last = self._last_word = AttemptFinished(attempt_key=self.caller.key, outcome=outcome)
         self.line.post(last)
         self.line.flush()
+
+    def _await_acceptance(self) -> None:
+        """Should the engine die before the last word is committed, it is said to the next."""
         if self._rejoining is None:
             return
         if not self.begin_wait():
@@ -229,7 +239,7 @@ class WorkerProcess:
         if not piece:
             self._cut_off(None)
             return False
-        if piece == _ACCEPTED and self._reader.is_empty:
+        if piece == ACCEPTED and self._reader.is_empty:
             self._accepted()
             return True
         for body in self._reader.feed(piece):

@@ -7,7 +7,7 @@ cache, the first call of a C function binds its symbol. All that happens here on
 
 import asyncio
 import contextvars
-import os
+import socket
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -19,11 +19,11 @@ from volant.authoring.session import ambient
 from volant.model.code import CodeSource
 from volant.model.ids import ActionId, AttemptKey, RunId, SpecDigest
 from volant.model.payloads import Inline
-from volant.model.worker_protocol import PrepareZygote, RunContext, StartAttempt
+from volant.model.worker_protocol import PrepareZygote, Rejoining, RunContext, StartAttempt
 from volant.ports.blobs import Blobs
 from volant.worker.idling import flush_output
 from volant.worker.preparing import Preparation
-from volant.worker.process import WorkerProcess, forget_process
+from volant.worker.process import ACCEPTED, WorkerProcess, forget_process
 
 _ROUNDS = 10
 """The interpreter specialises a function's bytecode at about its eighth run."""
@@ -46,7 +46,7 @@ with default_registry.isolated():
 
 
 def warm_up() -> None:
-    """Execute a trivial task of each kind, several times, with nobody listening."""
+    """Execute a trivial task of each kind, several times, with only the last word answered."""
     preparation = Preparation(order=_ORDER, imported=True)
     for task in (_async_task, _waiting_task, _sync_task):
         body = msgspec.msgpack.encode(task.spec())
@@ -59,18 +59,21 @@ def warm_up() -> None:
 
 
 _decode = msgspec.msgpack.Decoder(StartAttempt).decode
-_ORDER = PrepareZygote(code=CodeSource(interpreter="", package_root="", sys_path=(), cwd="", digest=""))
+_ORDER = PrepareZygote(
+    code=CodeSource(interpreter="", package_root="", sys_path=(), cwd="", digest=""),
+    rejoining=Rejoining(home="", socket="", window=0.0, environment="", label=""),
+)
 
 
 def _execute(start: StartAttempt, preparation: Preparation) -> None:
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    try:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        # The answer to what it will say last is there already.
+        theirs.send(ACCEPTED)
         process = WorkerProcess(preparation, open_blobs=_no_blobs)
         process.learn(start)
-        process.open(start, nowhere)
+        process.open(start, ours.fileno())
         process.work(leave=flush_output)
-    finally:
-        os.close(nowhere)
 
 
 def _start(body: bytes, inputs: Inline) -> StartAttempt:
