@@ -25,7 +25,7 @@ def test_no_act_is_overlooked(points: list[str]) -> None:
     [
         "engine before execute journal/sqlite/writer.py",
         "engine after execute journal/sqlite/writer.py",
-        "engine before fork_exec launchers/zygote.py",
+        "engine before fork_exec launchers/interpreters.py",
         "engine after send engine/service.py",
         "engine before sendmsg launchers/framed_socket.py",
         "zygote after fork worker/zygote.py",

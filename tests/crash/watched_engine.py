@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.crash.points import Points
-from volant.launchers import zygote
+from volant.launchers import interpreters
 from volant.wiring.engine import main
 
 ROOT = Path(__file__).parents[2]
@@ -19,9 +19,9 @@ def begin() -> None:
     if sys.argv[4:]:
         die_at, times = sys.argv[4], int(sys.argv[5])
     given = f"record={record!r}, once={once!r}, die_at={die_at!r}, times={times}"
-    zygote.BOOT = (
+    interpreters.BOOT = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.crash.points import Points; del sys.path[0]; "
-        f"Points('zygote', {given}).install(); {zygote.BOOT}"
+        f"Points('zygote', {given}).install(); {interpreters.BOOT}"
     )
     Points("engine", record=record, once=once, die_at=die_at, times=times).install()
     main()
