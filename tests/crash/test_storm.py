@@ -7,12 +7,15 @@ from tests.crash.storm.database import Postgres, Sqlite
 from tests.crash.storm.rounds import Outcome, Round
 from volant.testing.postgres_server import NoPostgresError, PostgresServer
 
-SOUND = ["executed a 1", "executed b 2", "executed a 1", "heard a", "told 1", "failed b", "executed b 2", "told 2"]
+SOUND = [
+    *("executed a 1", "executed b 2", "death worker", "executed a 1", "heard a", "told 1"),
+    *("failed b", "executed b 2", "told 2"),
+]
 
 
 def test_executions_are_counted() -> None:
     found = count([*SOUND, "won race left", "won race left"])
-    assert found == (2, 4, 1, 1, 2, 1, ())
+    assert found == (2, 4, 1, 0, 2, 1, ())
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,15 @@ def test_executions_are_counted() -> None:
 def test_work_that_is_done_again_though_only_engines_died_is_counted(deaths: list[str], for_nothing: int) -> None:
     lines = ["death worker", "executed a 1", *(f"death {kind}" for kind in deaths), "executed a 1"]
     assert count(lines).for_nothing == for_nothing
+
+
+@pytest.mark.parametrize(
+    ("deaths", "is_broken"), [(["engine"], True), (["client", "engine"], True), (["engine", "database"], False)]
+)
+def test_an_engines_death_costs_no_work(deaths: list[str], is_broken: bool) -> None:
+    lines = ["executed a 1", *(f"death {kind}" for kind in deaths), "executed a 1"]
+    sentence = f"a was executed again, as action 1, though only {deaths} died"
+    assert count(lines).broken == ((sentence,) if is_broken else ())
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 _COSTS_WORK = {"worker", "zygote", "everything"}
+_MAY_COST_WORK = {*_COSTS_WORK, "database"}
+"""An engine that cannot reach its database for longer than a lease ends what it executes: another may do so too."""
 
 
 class Count(NamedTuple):
@@ -47,7 +49,10 @@ def count(lines: Iterable[str]) -> Count:
                     broken.append(f"{key} was told to its parent and executed again, as action {action}")
                 elif keys.get(key) == "executed":
                     again += 1
-                    for_nothing += _COSTS_WORK.isdisjoint(deaths[died_before[key] :])
+                    since = deaths[died_before[key] :]
+                    for_nothing += _COSTS_WORK.isdisjoint(since)
+                    if _MAY_COST_WORK.isdisjoint(since):
+                        broken.append(f"{key} was executed again, as action {action}, though only {since} died")
                 keys[key] = "executed"
                 died_before[key] = len(deaths)
             case ["death", kind]:
