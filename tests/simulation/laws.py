@@ -102,9 +102,6 @@ class Laws:
         record = self._action(run, message.action)
         who = f"{message.action[:5]} of {run}"
         if record is None or not record.phase.is_final or record.outcome_seq != message.seq:
-            if record is not None and self.owners.get(run) != by:
-                # It was asleep after its commit; another took the run over, and has executed again what was cancelled.
-                return
             raise self.broken("committed before told", f"{who} was told, the journal does not have it so")
         if not _is_so(record, message.outcome):
             raise self.broken("committed before told", f"{who} was told otherwise than it is in the journal")

@@ -215,6 +215,7 @@ def _terminate(pid: int) -> None:
         # Forked so recently that it does not lead its own group yet.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
 
 
 def _exited(key: AttemptKey, status: int, cpu_seconds: float, max_rss: int) -> WorkerExited:
