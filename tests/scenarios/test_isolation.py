@@ -1,5 +1,6 @@
 """A task that misbehaves fails alone: its siblings, its parent and the engine go on."""
 
+import contextlib
 import sys
 import time
 
@@ -186,13 +187,22 @@ def test_a_task_that_stops_itself_ends_when_its_run_is_aborted(user: User) -> No
     )
     client = user.start(sys.executable, "-m", "volant", "run", "--name", "stopped", str(path), "main")
     deadline = time.monotonic() + PATIENCE
-    while not any(process.status() == psutil.STATUS_STOPPED for process in user.processes()):
+    while not _stopped(user):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     user.volant("abort", "stopped")
     client.communicate(timeout=PATIENCE)
     assert client.returncode != 0
-    assert not any(process.status() == psutil.STATUS_STOPPED for process in user.processes())
+    assert not _stopped(user)
+
+
+def _stopped(user: User) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for process in user.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() == psutil.STATUS_STOPPED:
+                found.append(process)
+    return found
 
 
 def test_a_task_that_kills_its_parent_process_fails_alone(user: User) -> None:

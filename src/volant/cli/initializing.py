@@ -18,8 +18,8 @@ from volant.cli.commands import Command
 from volant.cli.project_files import project_files
 from volant.model.errors import CallError
 
-_HARMLESS = frozenset({".git", ".venv"})
-"""What people make before: neither is touched by what is written."""
+_HARMLESS = frozenset({".git", ".venv", "__pycache__"})
+"""What people and Python make before: none is touched by what is written."""
 _SHOWN = 5
 
 
