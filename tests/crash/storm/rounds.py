@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tests.crash.storm.counting import Count, count
 from tests.crash.storm.database import Database
-from tests.crash.storm.victims import Victims, kill
+from tests.crash.storm.victims import Victims, kill, until_gone
 from volant.decide.retrying import LOST_BUDGET
 
 RUN = "storm"
@@ -188,7 +188,11 @@ class Round:
         match kind:
             case "worker" | "zygote":
                 found = self._victims.workers() if kind == "worker" else self._victims.zygotes()
-                killed = kill([self._chance.choice(found)] if found else [])
+                chosen = [self._chance.choice(found)] if found else []
+                heirs = [each for one in chosen for each in self._victims.below(one)]
+                killed = kill(chosen)
+                # They die with it, and one may be in the middle of a line.
+                until_gone(heirs)
                 self._losses += killed
             case "engine":
                 killed = kill(self._victims.engine())

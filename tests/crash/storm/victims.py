@@ -45,6 +45,13 @@ class Victims:
                 found += zygote.children()
         return found
 
+    @staticmethod
+    def below(process: psutil.Process) -> list[psutil.Process]:
+        """What it started, and what that did."""
+        with contextlib.suppress(psutil.Error):
+            return process.children(recursive=True)
+        return []
+
     def everything(self) -> list[psutil.Process]:
         """All of them, who starts others first."""
         found = [*self.engine(), *self.zygotes()]
@@ -70,10 +77,17 @@ def kill(processes: Iterable[psutil.Process], *, number: int = signal.SIGKILL) -
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
             killed.append(process)
-    until = time.monotonic() + _DYING
-    while number == signal.SIGKILL and any(map(_lives, killed)) and time.monotonic() < until:
-        time.sleep(_POLL)
+    if number == signal.SIGKILL:
+        until_gone(killed)
     return len(killed)
+
+
+def until_gone(processes: Iterable[psutil.Process]) -> None:
+    """Return when none of them does anything any more, or some time has passed."""
+    left = list(processes)
+    until = time.monotonic() + _DYING
+    while any(map(_lives, left)) and time.monotonic() < until:
+        time.sleep(_POLL)
 
 
 def _lives(process: psutil.Process) -> bool:
