@@ -1,6 +1,7 @@
 """What is recorded: runs of every kind, with every kind of row. The recorded homes have it as it was."""
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -73,9 +74,27 @@ def refuse(n: int) -> int:
 def gate(n: int) -> int:
     """Wait until whoever runs this lets it through."""
     note(f"gate {n}")
+    checkpoint = volant.ctx().checkpoint
+    if volant.ctx().attempt_number and checkpoint.load() != b"waiting":
+        raise LookupError("what the first attempt saved is gone")
+    checkpoint.save(b"waiting")
     while not pathlib.Path(os.environ["RECORDED_GATE"]).exists():
         time.sleep(0.02)
     return n
+
+
+@volant.trace
+async def stamp(n: int) -> int:
+    """A step."""
+    note(f"stamp {n}")
+    return n
+
+
+@volant.trace
+async def reject(n: int) -> int:
+    """A step that fails."""
+    note(f"reject {n}")
+    raise LookupError(n)
 
 
 @env.task
@@ -86,6 +105,8 @@ async def finished(point: Point) -> Point:
     data = await large.aio(300)
     box = await boxed.aio(4)
     said = await flaky.aio()
+    await volant.durable.sleep.aio(0.01)
+    assert 0 <= await volant.durable.random.aio() < 1
     return Point(x=sum(squares) + len(data) + box.content, names=[*point.names, said])
 
 
@@ -98,10 +119,13 @@ async def failed(n: int) -> int:
 @env.task
 async def interrupted(n: int) -> int:
     """Some of it is done, some is under way, and some was not begun."""
+    with contextlib.suppress(LookupError):
+        await reject(n)
+    assert await stamp(n) == n
     try:
         await refuse.aio(n)
     except ValueError as error:
         squares = await asyncio.gather(*(square(k) for k in range(n)))
-        waited = await asyncio.gather(gate.aio(1), gate.aio(2))
+        *waited, _ = await asyncio.gather(gate.aio(1), gate.aio(2), volant.durable.sleep.aio(20))
         return int(error.args[1]) + sum(squares) + sum(waited) + await square(100)
     raise AssertionError
