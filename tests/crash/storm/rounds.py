@@ -188,11 +188,8 @@ class Round:
         match kind:
             case "worker" | "zygote":
                 found = self._victims.workers() if kind == "worker" else self._victims.zygotes()
-                chosen = [self._chance.choice(found)] if found else []
-                heirs = [each for one in chosen for each in self._victims.below(one)]
-                killed = kill(chosen)
-                # They die with it, and one may be in the middle of a line.
-                until_gone(heirs)
+                killed = kill([self._chance.choice(found)] if found else [])
+                until_gone(self._victims.orphans())
                 self._losses += killed
             case "engine":
                 killed = kill(self._victims.engine())
@@ -203,6 +200,7 @@ class Round:
                 killed = self._kill_clients()
                 while found := self._victims.everything():
                     killed += kill(found)
+                until_gone(self._victims.orphans())
                 self._losses = 0
             case _:
                 self._database.die()

@@ -45,12 +45,19 @@ class Victims:
                 found += zygote.children()
         return found
 
-    @staticmethod
-    def below(process: psutil.Process) -> list[psutil.Process]:
-        """What it started, and what that did."""
-        with contextlib.suppress(psutil.Error):
-            return process.children(recursive=True)
-        return []
+    def orphans(self) -> list[psutil.Process]:
+        """Forks whose zygote is gone: they die with it, but one may be in the middle of a line."""
+        found: list[psutil.Process] = []
+        alive = {zygote.pid for zygote in self.zygotes()}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                is_of_zygote = any(_ZYGOTE in argument for argument in process.cmdline())
+                if is_of_zygote and alive.isdisjoint((process.pid, process.ppid())) and self._knows(process):
+                    found.append(process)
+        return found
+
+    def _knows(self, process: psutil.Process) -> bool:
+        return process.environ().get("VOLANT_HOME") == str(self._home)
 
     def everything(self) -> list[psutil.Process]:
         """All of them, who starts others first."""
@@ -65,7 +72,7 @@ class Victims:
         found: list[str] = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get("VOLANT_HOME") == str(self._home):
+                if self._knows(process):
                     found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
         return found
 
