@@ -46,7 +46,7 @@ def _plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     register_plugin(WarmCluster, ClusterPlugin("warm", allows_reuse=True))
 
 
-@pytest.mark.parametrize("name", ["a", "my_env", "my-env", "env2", "e2-3nv", "a_b-c"])
+@pytest.mark.parametrize("name", ["a", "my_env", "my-env", "env2", "e2-3nv", "a_b-c", "2024-report", "3d_models", "1"])
 def test_a_name_is_snake_or_kebab_case(name: str) -> None:
     assert TaskEnvironment(name).name == name
     assert TaskEnvironment(name=f"{name}-x").name == f"{name}-x"
@@ -64,7 +64,7 @@ def test_a_name_is_snake_or_kebab_case(name: str) -> None:
         ("é", "my_env"),
         ("", "my_env"),
         ("a\n", "a"),
-        ("1a", "env_1a"),
+        ("1A", "1_a"),
     ],
 )
 def test_another_name_is_refused_with_one_that_would_do(name: str, suggestion: str) -> None:

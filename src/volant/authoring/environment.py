@@ -35,7 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 _PICKLED = ("_depends_on", "_name", "declaration", "include_folder", "settings", "version")
-_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", re.ASCII)
+_NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII)
 
 
 class TaskDecorator(Protocol):
@@ -141,7 +141,7 @@ class TaskEnvironment:
         queue: str | None = None,
     ) -> None:
         if not _NAME.fullmatch(text("TaskEnvironment", "name", name)):
-            wanted = "lower-case letters and digits with single '-' or '_' between, a letter first"
+            wanted = "lower-case letters and digits with single '-' or '_' between"
             refuse_value("TaskEnvironment", "name", name, wanted, hint=f"for example {_suggested(name)!r}")
         given = EnvironmentSettings(
             image=image,
@@ -399,5 +399,4 @@ def _common_image(where: str, tasks: Iterable[Task[..., Any]]) -> Image | str:
 
 def _suggested(name: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    words = "_".join(re.findall(r"[a-z0-9]+", spaced.lower())) or "my_env"
-    return words if words[0].isalpha() else f"env_{words}"
+    return "_".join(re.findall(r"[a-z0-9]+", spaced.lower())) or "my_env"
