@@ -54,6 +54,10 @@ class Model(BaseModel):
     points: list[Point]
 
 
+class Plain:
+    """A class of which JSON knows nothing."""
+
+
 Metres = NewType("Metres", float)
 
 
@@ -72,6 +76,11 @@ def test_a_key_that_is_no_field_is_refused_wherever_it_stands(text: str, annotat
     with pytest.raises(BadText) as raised:
         parse(text, annotation)
     assert str(raised.value).endswith(f": {said}")
+
+
+def test_any_object_is_json_or_else_text() -> None:
+    assert parse('{"a": [1]}', object) == {"a": [1]}
+    assert parse("words", object) == "words"
 
 
 def test_models_say_by_themselves_what_they_take() -> None:
@@ -159,6 +168,9 @@ def test_text_becomes_a_value(text: str, annotation: Any, value: object) -> None
         ("5", list[int], r"is not JSON for list\[int\]"),
         ('{"y": 1}', Point, "is not JSON for Point"),
         ('{"points": [{"x": "a"}]}', Model, r"is not JSON for Model: points\.0\.x"),
+        ("1", Plain, "'1' is not JSON for Plain: no JSON stands for Plain, which only Python code can pass"),
+        ('{"a": [{}]}', dict[str, list[Plain]], r"no JSON stands for Plain, .* - at `\$\[\.\.\.\]\[0\]`"),
+        ("{}", Plain | None, "no JSON stands for Plain"),
     ],
 )
 def test_text_that_is_no_value_is_refused(text: str, annotation: Any, wanted: str) -> None:

@@ -70,7 +70,7 @@ def label(annotation: Any) -> str:
         return "|".join(found)
     if annotation in _PLAIN:
         return _PLAIN[annotation][0]
-    if annotation is Any:
+    if annotation in (Any, object):
         return "text or json"
     if stored := _stored_class(annotation):
         return stored.named_by
@@ -159,7 +159,7 @@ def parse(text: str, annotation: Any) -> Any:
             return stored.at_path(text)
         except OSError as error:
             raise BadText(f"{_shown(text)} is not a {stored.named_by}: {error.strerror or error}") from None
-    if annotation is Any:
+    if annotation in (Any, object):
         return _parse_loosely(text)
     return _parse_json(text, annotation)
 
@@ -254,8 +254,8 @@ def _parse_inside(kind: type[Any], value: Any) -> Any:
     """A value inside JSON whose type JSON does not have."""
     if isinstance(value, str):
         return parse(value, kind)
-    msg = f"{kind.__name__} as {type(value).__name__}"
-    raise NotImplementedError(msg)
+    # A ValueError is what msgspec tells with its place inside the JSON; anything else it lets through.
+    raise BadText(f"no JSON stands for {describe(kind)}, which only Python code can pass")
 
 
 def _choose(text: str, named: dict[str, Any]) -> Any:
