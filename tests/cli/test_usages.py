@@ -5,6 +5,7 @@ import pytest
 
 from volant.cli.commands import Command
 from volant.cli.failing import report_error
+from volant.cli.parameters import spelt
 from volant.cli.usages import Count
 
 
@@ -36,3 +37,11 @@ def test_mistakes_are_said_in_our_words(arguments: list[str], said: str, capsys:
     error, hint = capsys.readouterr().err.splitlines()
     assert error == f"error: {said}"
     assert hint.startswith(("hint: take --help shows", "hint: put --help after"))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "option"), [("dry_run", "dry-run"), ("class_", "class"), ("_hidden", "hidden"), ("_", "_")]
+)
+def test_an_option_may_be_written_as_its_parameter_is(parameter: str, option: str) -> None:
+    # Click asks the same function about what was declared and about what was typed.
+    assert spelt(parameter) == spelt(option) == option

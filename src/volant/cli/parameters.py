@@ -48,8 +48,8 @@ def options_of(task: Task[..., Any], texts: Mapping[str, str] | None = None) -> 
 
 
 def spelt(name: str) -> str:
-    """How options are spelt: `--dry-run`, and `--dry_run` is the same."""
-    return name.replace("_", "-")
+    """How options are spelt: `--dry-run`, and `--dry_run` is the same; `--class`, and `--class_` is the same."""
+    return name.replace("_", "-").strip("-") or name
 
 
 def given_arguments(
@@ -75,7 +75,7 @@ def _key(parameter: str) -> str:
 
 
 def _spelling(parameter: Parameter) -> str:
-    return spelt(parameter.name).strip("-") or parameter.name
+    return spelt(parameter.name)
 
 
 def _option(parameter: Parameter, annotation: Any, text: str, names: set[str]) -> click.Parameter:

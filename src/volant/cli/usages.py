@@ -33,6 +33,8 @@ class Count(click.ParamType[int]):
 def usage_message(error: click.UsageError) -> str:
     """What is wrong: which word, what was found, what was wanted."""
     match error:
+        case click.NoSuchOption() if _belongs_to_all(error):
+            return f"{error.option_name} stands before the command, and was found after {_path(error)!r}"
         case click.NoSuchOption():
             return f"there is no option {error.option_name!r}{did_you_mean(error.option_name, _options(error.ctx))}"
         case click.MissingParameter() if error.param is not None:
@@ -57,6 +59,9 @@ def usage_hint(error: click.UsageError) -> str | None:
         return "put --help after the command to see what it takes"
     if not context.help_option_names:
         return None
+    if isinstance(error, click.NoSuchOption) and _belongs_to_all(error):
+        program, _, command = context.command_path.partition(" ")
+        return f"{program} {error.option_name} ... {command}"
     if isinstance(error, click.NoSuchOption) and isinstance(context.command, click.Group):
         return f"options of a command come after it; {context.command_path} --help shows what there is"
     return f"{context.command_path} {context.help_option_names[-1]} shows what there is"
@@ -78,6 +83,17 @@ def _name(param: click.Parameter) -> str:
     if isinstance(param, click.Option):
         return next((each for each in param.opts if each.startswith("--")), param.opts[0])
     return param.human_readable_name.split()[0].strip("[]").removesuffix("...")
+
+
+def _belongs_to_all(error: click.NoSuchOption) -> bool:
+    """Whether it is an option of the program that holds for all commands, and stands after one."""
+    if error.ctx is None or (root := error.ctx.find_root()) is error.ctx:
+        return False
+    return any(error.option_name in param.opts for param in root.command.params if not param.is_eager)
+
+
+def _path(error: click.UsageError) -> str:
+    return error.ctx.command_path if error.ctx is not None else ""
 
 
 def _options(context: click.Context | None) -> list[str]:
