@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.worlds import Peer, World, play
+from tests.engine.worlds import Peer, World, play, submission
 from volant.decide.live import LiveAction, LiveAttempt
 from volant.decide.replay import Replay
 from volant.decide.run_machine import RunMachine
 from volant.engine.live_run import KnownSpec, LiveRun
+from volant.engine.service import Client
 from volant.engine.watching import Watcher
-from volant.model.control_protocol import RunEvents, WatchRun
+from volant.launchers.inline import InlineLauncher
+from volant.model.control_protocol import RunEvents, ToInline, WatchRun
 from volant.model.ids import RunId
 from volant.testing.scripted_launcher import Lost, ScriptedAttempt
 
@@ -113,3 +115,25 @@ def test_children_that_have_ended_are_not_kept_while_their_parent_goes_on(tmp_pa
     assert len(counts) == 4
     assert max(count["LiveAction"] for count in counts) <= 8
     assert max(count["LiveAttempt"] for count in counts) <= 8
+
+
+def test_a_client_that_left_is_let_go_at_once_and_not_when_cycles_are_looked_for(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        gc.disable()
+        try:
+            for n in range(3):
+                peer = await Peer.connect(world)
+                peer.say(submission("leaf", name=f"run{n}", mode="inline"))
+                while not isinstance(await peer.hear(), ToInline):
+                    pass
+                await peer.leave()
+                await world.engine.until_ended(RunId(f"run{n}"))
+            while world.service.clients or not world.engine.is_idle:
+                await asyncio.sleep(0.001)
+            found = [type(thing).__name__ for thing in gc.get_objects() if type(thing) in (Client, InlineLauncher)]
+        finally:
+            gc.enable()
+        # The last one may be in a variable of the loop's.
+        assert len(found) <= 2
+
+    play(tmp_path, scenario)

@@ -65,6 +65,8 @@ class InlineLauncher:
         self._is_gone = True
         for key in list(self._live):
             self._ended(key)
+        # It leads back to what holds this launcher; nobody else would take the two apart for a long time.
+        self._send = _unheard
 
     def _speaker(self, message: WorkerToEngine) -> AttemptKey:
         key = getattr(message, "attempt_key", None)
@@ -91,3 +93,7 @@ class InlineLauncher:
         outbox = tuple(self._outbox)
         self._outbox.clear()
         self._send(outbox)
+
+
+def _unheard(_messages: tuple[EngineToWorker, ...]) -> None:
+    """The client has left."""

@@ -18,6 +18,9 @@ APPLICATION_ID = 0x566F6C61
 PAGE_SIZE = 4096
 CHECKPOINT_PAGES = 4000
 """Size of the write-ahead log, in pages, from which a commit copies it into the database: 16 MB."""
+CACHE_KIB = 8192
+"""Of pages that the writer keeps. It adds rows behind the newest ones, and to the part of an index that is the run's
+own, so more would hold what is not looked at again, and the engine would grow with its history until it is full."""
 OLDEST_SQLITE = (3, 37, 0)
 """The first with STRICT tables."""
 
@@ -57,7 +60,7 @@ def prepare(connection: sqlite3.Connection, path: Path, *, upgrades: bool = Fals
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {4 * CHECKPOINT_PAGES * PAGE_SIZE}")
-    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     _migrate(connection, path, now or datetime.now(UTC))
 
 
