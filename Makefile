@@ -33,7 +33,7 @@ help:  ## show this list
 	@echo "make picture      draw the run in README and docs again, as it looks now"
 	@echo "make sim          simulate engines that crash, on a virtual clock (SEEDS=10000, or SEED=7 to see one)"
 	@echo "make crash-points die before and after every commit, send, spawn and rename, each in a run of its own"
-	@echo "make bench        speed beside peers (ONLY=P2,P8 REPS=3)"
+	@echo "make bench        speed beside peers, memory, going on after kill -9 (ONLY=P2,P5,P7 REPS=3)"
 	@echo "make storm        kill everything at random while a large run goes on (ROUNDS=20 DATABASE=postgres SIZE=2000 SEED=1)"
 	@echo "make constraints  let constraints.txt name the newest versions"
 	@echo "make clean        remove caches and results; 'make distclean' also the environments"

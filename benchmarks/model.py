@@ -25,6 +25,7 @@ class Home(enum.Enum):
 
 class Unit(enum.Enum):
     PER_SECOND = "/s"
+    KIBIBYTES_PER_THOUSAND = "KiB per 1,000"
     SECONDS = "s"
     MILLISECONDS = "ms"
     MEBIBYTES = "MiB"
@@ -45,6 +46,8 @@ class Contestant:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     must_print: str = ""
     """Text without which a sample does not count: a command that did nothing is fast."""
+    figure: str = "figure"
+    """Which of the figures that it prints counts, where it holds the stopwatch. It is run once for all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +64,11 @@ class Workload:
     title: str
     unit: Unit
     ours: Contestant
-    peers: tuple[Peer, ...]
+    peers: tuple[Peer, ...] = ()
     bound: float | None = None
     """The bound on our own figure, where one is set."""
+    at_most: int | None = None
+    """So many samples are enough, where one takes long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,8 @@ class Series:
     name: str
     samples: tuple[float, ...] = ()
     problem: str = ""
+    note: str = ""
+    """What the last sample said beside its figures."""
 
     @property
     def figure(self) -> float | None:
@@ -81,24 +88,28 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Ours beside one peer."""
+    """Ours beside one peer, or alone where nobody else does such a thing."""
 
     workload: Workload
-    peer: Peer
+    peer: Peer | None = None
     ours: Series
-    theirs: Series
+    theirs: Series | None = None
 
     @property
     def ratio(self) -> float | None:
-        if self.ours.figure is None or self.theirs.figure is None:
+        if self.ours.figure is None or self.theirs is None or self.theirs.figure is None:
             return None
         return self.ours.figure / self.theirs.figure
+
+    @property
+    def ratio_bound(self) -> float | None:
+        return None if self.peer is None else self.peer.ratio
 
     @property
     def met(self) -> bool | None:
         """Whether every bound holds; None where there is no bound, or nothing to hold against it."""
         more_is_better = self.workload.unit.more_is_better
-        bounds = ((self.ours.figure, self.workload.bound), (self.ratio, self.peer.ratio))
+        bounds = ((self.ours.figure, self.workload.bound), (self.ratio, self.ratio_bound))
         verdicts = [
             None if found is None else (found >= bound if more_is_better else found <= bound)
             for found, bound in bounds

@@ -19,8 +19,10 @@ def table(rows: Sequence[Row]) -> str:
     cells = [HEADINGS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    problems = sorted({f"{s.name} {s.problem}" for row in rows for s in (row.ours, row.theirs) if s.problem})
-    return "\n".join([*lines, *(f"note: {problem}" for problem in problems)])
+    shown = [series for row in rows for series in (row.ours, row.theirs) if series is not None]
+    problems = sorted({f"{series.name} {series.problem}" for series in shown if series.problem})
+    notes = dict.fromkeys(f"{row.workload.target}: {row.ours.note}" for row in rows if row.ours.note)
+    return "\n".join([*lines, *notes, *(f"note: {problem}" for problem in problems)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -30,8 +32,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.workload.target,
         row.workload.title,
         figure(row.ours, unit),
-        figure(row.theirs, unit),
-        row.theirs.name,
+        "-" if row.theirs is None else figure(row.theirs, unit),
+        "-" if row.theirs is None else row.theirs.name,
         "-" if row.ratio is None else f"{row.ratio:.2f}",
         targets(row),
         verdict,
@@ -47,10 +49,10 @@ def figure(series: Series, unit: Unit) -> str:
 
 def targets(row: Row) -> str:
     sign = ">=" if row.workload.unit.more_is_better else "<="
-    bound, ratio = row.workload.bound, row.peer.ratio
+    bound, ratio = row.workload.bound, row.ratio_bound
     said = [
         f"{sign} {bound:g} {row.workload.unit.value}" if bound is not None else "",
-        f"ratio {sign} {ratio:g}" if ratio is not None else "",
+        f"ratio {sign} {ratio:.2g}" if ratio is not None else "",
     ]
     return ", ".join(filter(None, said))
 
@@ -80,13 +82,19 @@ def _record(row: Row) -> dict[str, object]:
         "workload": workload.title,
         "unit": workload.unit.value,
         "ours": _series(row.ours),
-        "peer": _series(row.theirs),
+        "peer": None if row.theirs is None else _series(row.theirs),
         "ratio": row.ratio,
         "bound": workload.bound,
-        "ratio_bound": row.peer.ratio,
+        "ratio_bound": row.ratio_bound,
         "met": row.met,
     }
 
 
 def _series(series: Series) -> dict[str, object]:
-    return {"name": series.name, "median": series.figure, "samples": series.samples, "problem": series.problem or None}
+    return {
+        "name": series.name,
+        "median": series.figure,
+        "samples": series.samples,
+        "problem": series.problem or None,
+        "note": series.note or None,
+    }

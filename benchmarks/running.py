@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.model import Clock, Contestant, Home, Row, Series, Unit, Workload
 
@@ -20,48 +21,77 @@ ROOT = Path(__file__).resolve().parent.parent
 # Beside the checkout, not in the system's temporary folder, which may be memory: commits have to reach a disk.
 HOMES = ROOT / ".cache"
 VOLANT = str(Path(sys.executable).parent / "volant")
-PATIENCE = timedelta(minutes=3)
+PATIENCE = timedelta(minutes=5)
 
 
 class BadSample(Exception):
     """A contestant did not run to its end as it should; the message says what happened."""
 
 
-def measure(workload: Workload, repetitions: int, unavailable: Mapping[str, str]) -> list[Row]:
-    """One row for each peer. *unavailable* tells which contestants cannot run, and why."""
+class Sample(NamedTuple):
+    """What one command said."""
+
+    figures: Mapping[str, float]
+    note: str = ""
+
+
+Samples = dict[tuple[tuple[str, ...], int], "Sample | BadSample"]
+"""What was printed by those who print several figures, by command and round: each figure is asked for by itself."""
+
+
+def measure(workload: Workload, repetitions: int, unavailable: Mapping[str, str], taken: Samples) -> list[Row]:
+    """One row for each peer, or for ours alone. *unavailable* tells which contestants cannot run, and why."""
     contestants = [workload.ours, *(peer.contestant for peer in workload.peers)]
     samples: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+    notes: dict[str, str] = {}
     problems = {name: problem for name, problem in unavailable.items() if name in samples}
     with ExitStack() as stack:
         homes = {c.name: stack.enter_context(new_home()) for c in contestants if c.home is Home.WARM}
-        for repetition in range(-1, repetitions):
+        for repetition in range(-1, min(repetitions, workload.at_most or repetitions)):
             for contestant in rotated(contestants, repetition):
                 # The round before the first fills caches; who measures itself sees to that itself.
                 warming = repetition < 0
                 if contestant.name in problems or (warming and contestant.clock is Clock.INSIDE):
                     continue
-                try:
-                    figure = sample(contestant, homes.get(contestant.name))
-                except BadSample as error:
-                    problems[contestant.name] = str(error)
-                    continue
-                if not warming:
+                found = sample_once(contestant, repetition, homes.get(contestant.name), taken)
+                if isinstance(found, BadSample):
+                    problems[contestant.name] = str(found)
+                elif (figure := found.figures.get(contestant.figure)) is None:
+                    problems[contestant.name] = f"printed no figure {contestant.figure!r}"
+                elif not warming:
                     samples[contestant.name].append(in_unit(figure, workload.unit))
-    series = {name: Series(name=name, samples=tuple(samples[name]), problem=problems.get(name, "")) for name in samples}
+                    notes[contestant.name] = found.note
+    series = {
+        name: Series(name=name, samples=tuple(each), problem=problems.get(name, ""), note=notes.get(name, ""))
+        for name, each in samples.items()
+    }
+    ours = series[workload.ours.name]
+    if not workload.peers:
+        return [Row(workload=workload, ours=ours)]
     return [
-        Row(workload=workload, peer=peer, ours=series[workload.ours.name], theirs=series[peer.contestant.name])
-        for peer in workload.peers
+        Row(workload=workload, peer=peer, ours=ours, theirs=series[peer.contestant.name]) for peer in workload.peers
     ]
 
 
-def sample(contestant: Contestant, home: Path | None) -> float:
+def sample_once(contestant: Contestant, repetition: int, home: Path | None, taken: Samples) -> Sample | BadSample:
+    key = (contestant.command, repetition)
+    if contestant.clock is Clock.INSIDE and key in taken:
+        return taken[key]
+    try:
+        taken[key] = sample(contestant, home)
+    except BadSample as error:
+        taken[key] = error
+    return taken[key]
+
+
+def sample(contestant: Contestant, home: Path | None) -> Sample:
     if home is not None:
         return timed(contestant, home)
     with new_home() as fresh:
         return timed(contestant, fresh)
 
 
-def timed(contestant: Contestant, home: Path) -> float:
+def timed(contestant: Contestant, home: Path) -> Sample:
     ours = {"VOLANT_HOME": str(home), "BENCHMARK_SCRATCH": str(home), "NO_COLOR": "1", "TERM": "dumb"}
     # Where bytecode is not kept, every start compiles what it imports, and that is all that would be measured.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -87,10 +117,12 @@ def timed(contestant: Contestant, home: Path) -> float:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
         raise BadSample(f"ended with {done.returncode} and said: {said}")
     if contestant.clock is Clock.OUTSIDE:
-        return took
+        return Sample({contestant.figure: took})
     try:
-        return float(json.loads(done.stdout.strip().splitlines()[-1])["figure"])
-    except (IndexError, ValueError, KeyError, TypeError):
+        printed = json.loads(done.stdout.strip().splitlines()[-1])
+        note = str(printed.pop("note", ""))
+        return Sample({name: float(figure) for name, figure in printed.items()}, note)
+    except (IndexError, ValueError, AttributeError, TypeError):
         raise BadSample(f"printed no figure, but: {done.stdout.strip()[-200:]!r}") from None
 
 

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.environments import folder_of
 from benchmarks.model import Clock, Contestant, Home, Peer, Unit, Workload
-from benchmarks.running import VOLANT
+from benchmarks.running import ROOT, VOLANT
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 PEERS = Path(__file__).resolve().parent / "peers"
 
 
-def ours(program: str, *arguments: str) -> Contestant:
-    return Contestant(name="volant", command=(sys.executable, program, *arguments), folder=PROGRAMS, clock=Clock.INSIDE)
+def ours(program: str, *arguments: str, figure: str = "figure") -> Contestant:
+    return Contestant(
+        name="volant",
+        command=(sys.executable, program, *arguments),
+        folder=PROGRAMS,
+        clock=Clock.INSIDE,
+        figure=figure,
+    )
+
+
+def module(name: str, *arguments: str, figure: str = "figure") -> Contestant:
+    """A program that starts and ends what it measures, from outside."""
+    return Contestant(
+        name="volant",
+        command=(sys.executable, "-m", f"benchmarks.{name}", *arguments),
+        folder=ROOT,
+        clock=Clock.INSIDE,
+        figure=figure,
+    )
 
 
 def theirs(peer: str, name: str, *arguments: str) -> Contestant:
@@ -76,7 +94,7 @@ def sleeping(count: int) -> tuple[Workload, ...]:
             target="P6",
             title=f"{count:,} durable sleeps of one run, how late their ends are told (p99)",
             unit=Unit.SECONDS,
-            ours=ours("sleeps.py", str(count), "late"),
+            ours=ours("sleeps.py", str(count), figure="late"),
             peers=(Peer(contestant=bare_sleeps(count, "late")),),
             bound=1.0,
         ),
@@ -84,7 +102,7 @@ def sleeping(count: int) -> tuple[Workload, ...]:
             target="P6",
             title=f"{count:,} durable sleeps of one run, the memory of the engine that holds them",
             unit=Unit.MEBIBYTES,
-            ours=ours("sleeps.py", str(count), "memory"),
+            ours=ours("sleeps.py", str(count), figure="memory"),
             peers=(Peer(contestant=bare_sleeps(count, "memory")),),
             bound=500.0,
         ),
@@ -94,6 +112,53 @@ def sleeping(count: int) -> tuple[Workload, ...]:
 SLEEPS = 8_000
 """A tenth of the target's number."""
 
+
+def many_runs(runs: int) -> tuple[Workload, ...]:
+    """P5 with so many runs of 2,000 actions, on one engine."""
+    title = f"{runs} runs x 2,000 no-op actions, inline"
+
+    def one(what: str, unit: Unit, figure: str, bound: float | None) -> Workload:
+        program = ours("runs.py", str(runs), "2000", "inline", figure=figure)
+        return Workload(target="P5", title=f"{title}, {what}", unit=unit, ours=program, bound=bound, at_most=1)
+
+    return (
+        one("all of them", Unit.SECONDS, "seconds", None),
+        one("memory of the engine", Unit.MEBIBYTES, "memory", 400.0),
+        one("whether what it holds is flat", Unit.KIBIBYTES_PER_THOUSAND, "growth", FLAT),
+    )
+
+
+RUNS = 10
+"""A tenth of the target's number."""
+FLAT = 10.0
+"""KiB per 1,000 actions: 10 bytes each, which no object is."""
+
+
+def dying(size: int) -> tuple[Workload, ...]:
+    """P7 with so many actions in one run."""
+    title = f"{size:,} actions, kill -9"
+    return (
+        Workload(
+            target="P7",
+            title=f"{title} the engine, until the next one dispatches",
+            unit=Unit.SECONDS,
+            ours=module("resuming", str(size), figure="engine"),
+            bound=1.0,
+            at_most=1,
+        ),
+        Workload(
+            target="P7",
+            title=f"{title} everything, until a resume dispatches",
+            unit=Unit.SECONDS,
+            ours=module("resuming", str(size), figure="everything"),
+            bound=1.0,
+            at_most=1,
+        ),
+    )
+
+
+DYING = 10_000
+
 WORKLOADS = (
     Workload(
         target="P2",
@@ -101,6 +166,14 @@ WORKLOADS = (
         unit=Unit.PER_SECOND,
         ours=ours("fanout.py", "2000"),
         peers=(Peer(contestant=bare_forks(2000, "rate"), ratio=0.6),),
+    ),
+    Workload(
+        target="P2",
+        title="the same with the journal on Postgres, beside SQLite",
+        unit=Unit.PER_SECOND,
+        ours=module("on_postgres", "2000"),
+        peers=(Peer(contestant=replace(ours("fanout.py", "2000"), name="volant, sqlite"), ratio=1 / 3),),
+        at_most=3,
     ),
     Workload(
         target="P3",
@@ -126,7 +199,9 @@ WORKLOADS = (
         ),
         bound=10.0,
     ),
+    *many_runs(RUNS),
     *sleeping(SLEEPS),
+    *dying(DYING),
     Workload(
         target="P8",
         title="import",
