@@ -174,6 +174,13 @@ def test_a_word_that_comes_too_late_is_answered_all_the_same() -> None:
     assert driver.finish(root, leave=False) == [Accept(root)]
 
 
+def test_a_last_word_that_is_said_again_is_not_accepted_before_it_is_committed() -> None:
+    driver = Driver()
+    root = driver.start()
+    assert Accept(root) in driver.finish(root, leave=False)
+    assert driver.finish(root, leave=False) == []
+
+
 def test_a_last_word_is_accepted_after_its_callers_are_told() -> None:
     driver = Driver()
     root = driver.start()

@@ -190,3 +190,19 @@ def test_of_two_engines_that_want_one_name_at_once_the_slower_refuses_its_submis
         await found.engine.until_ended(RunId("next"))
 
     play(tmp_path, scenario)
+
+
+def test_who_said_its_last_word_to_a_run_that_was_lost_does_not_wait_for_an_answer(tmp_path: Path) -> None:
+    """The word is not committed, so it is never accepted."""
+
+    async def scenario(found: World, shared: Shared) -> None:
+        found.launcher.stays = True
+        await both_live(found)
+        await shared.take(LOST)
+        # All attempts have said their last word by the time that its commit is refused.
+        shared.gate.set()
+        await found.engine.until_ended(KEPT)
+        await asyncio.wait_for(found.engine.until_gone(LOST), PATIENCE)
+        assert found.given_up == [LOST]
+
+    play(tmp_path, scenario)

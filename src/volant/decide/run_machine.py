@@ -116,8 +116,9 @@ class RunMachine(Calling):
         """The worker has said its last word."""
         live = self._speaking(key)
         if live is None or live.attempt is None:
-            # It came too late to count, but whoever said it waits for an answer.
-            return [Accept(key)] if key in self.keys else []
+            # It came too late to count, but whoever said it waits for an answer. One that is said again has it coming.
+            is_late = key in self.keys and self.keys[key].stage in (Stage.ENDING, Stage.PAUSING)
+            return [Accept(key)] if is_late else []
         # Its word may come before its launcher's that it has a process.
         self._begin(live, live.attempt, now)
         live.stage = Stage.FINISHED

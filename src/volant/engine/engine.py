@@ -322,6 +322,9 @@ class Engine:
         log.error("run %s is given up: %s", run, error)
         live.is_given_up = True
         self._decide(live, live.machine.abort, None, str(error), self._clock.now())
+        for key in self._keys_of(live):
+            # Also those that wait for an answer to their last word: it is not committed, and there will be none.
+            live.launcher.end(key, grace=0)
         self.placement.unbind(run)
         if (recovery := self._recoveries.pop(run, None)) is not None:
             recovery.stop()

@@ -12,6 +12,7 @@ from volant.model.ids import ActionId, AttemptKey, CallId, SpecDigest
 from volant.model.payloads import Inline
 from volant.model.specs import ActionSpec, Loader, LoaderKind, RetrySpec
 from volant.model.worker_protocol import (
+    Accepted,
     AttemptFinished,
     CallRefused,
     CancelCall,
@@ -70,6 +71,8 @@ class ScriptedAttempt:
         self.action = start.action
         self.inputs = start.inputs.data if isinstance(start.inputs, Inline) else b""
         self.told: list[ChildEnded] = []
+        self.accepted = asyncio.Event()
+        """The last word is committed."""
         self._launcher = launcher
         self._key = start.attempt_key
         self._calls: dict[CallId, asyncio.Future[Outcome]] = {}
@@ -117,6 +120,8 @@ class ScriptedAttempt:
 
     def heard(self, message: EngineToWorker) -> None:
         """Something from the engine."""
+        if isinstance(message, Accepted):
+            self.accepted.set()
         if isinstance(message, CallRefused):
             future = self._calls.get(message.call)
             if future is not None and not future.done():
@@ -137,6 +142,8 @@ class ScriptedLauncher:
         self.events: LauncherEvents
         self.started: list[tuple[str, ActionId, int]] = []
         """Every attempt that was started: task, action, number."""
+        self.stays = False
+        """Whether attempts wait until their last word is committed, as those do that can outlive their engine."""
         self.live = 0
         self.most_live = 0
         self._scripts = scripts
@@ -181,7 +188,7 @@ class ScriptedLauncher:
             self.events.attempt_started(key, 1)
             outcome = await _outcome(script, attempt)
             self.events.attempt_said(key, [AttemptFinished(attempt_key=key, outcome=outcome)])
-            await asyncio.sleep(0)
+            await (attempt.accepted.wait() if self.stays else asyncio.sleep(0))
         except Lost:
             ended = Exit(signal=9)
         except asyncio.CancelledError:
