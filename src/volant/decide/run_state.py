@@ -75,9 +75,11 @@ class RunState:
         return False
 
     def can_progress(self) -> bool:
-        """Whether something that was admitted can go on without what is queued."""
-        timed = (Stage.BACKING_OFF, Stage.SLEEPING)
-        return self.is_working() or any(action.stage in timed for action in self.actions.values())
+        """Whether something that was admitted can go on without what is queued, and without waiting for a time.
+
+        What backs off or sleeps may do so for days, and nobody is to wait for that who needs only a place.
+        """
+        return self.is_working()
 
     def working(self, key: AttemptKey) -> list[Command]:
         """The attempt woke up."""
