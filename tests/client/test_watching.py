@@ -9,7 +9,7 @@ import pytest
 from tests.client.conftest import Recorder
 from tests.client.fake_engine import FakeEngine, Handler, Peer, change, run_record
 from volant.client.client import Client
-from volant.client.watching import watch_to_end
+from volant.client.watching import insist, resume_run, watch_to_end
 from volant.model.control_protocol import (
     ClientToEngine,
     Done,
@@ -158,3 +158,53 @@ async def test_engines_that_go_away_one_after_another_are_given_up(
         with pytest.raises(EngineGoneError):
             await watch_to_end(client, talk, RUN, recorder)
         assert engine.connections == 4
+
+
+async def test_a_resumed_run_goes_on_though_its_engine_dies_before_it_is_watched(
+    home: Path, make_client: Callable[..., Client], recorder: Recorder
+) -> None:
+    asked: list[ResumeRun] = []
+
+    def handle(peer: Peer, message: ClientToEngine) -> None:
+        if isinstance(message, ResumeRun):
+            asked.append(message)
+            if len(asked) == 1:
+                # It dies before it has answered.
+                peer.leave()
+            else:
+                peer.say(RunAccepted(request=message.request, run=run_record()))
+        else:
+            next_engine(live=False, phase=ActionPhase.RUNNING, heard=[])(peer, message)
+
+    client = make_client()
+    with FakeEngine(home, handle):
+
+        async def ask() -> None:
+            async with client.connection() as connection:
+                await resume_run(connection, RUN)
+
+        await insist(ask)
+        assert len(asked) == 2
+        # The one that had accepted is gone: this is the one after it, and nobody executes the run.
+        talk = await client.connect()
+        await watch_to_end(client, talk, RUN, recorder, resumed=True)
+    assert len(asked) == 3
+    assert recorder.notices == ["the next engine goes on with run r1"]
+    assert [run.phase for run in recorder.ends] == [ActionPhase.SUCCEEDED]
+
+
+async def test_who_asks_is_told_when_engines_go_away_one_after_another(
+    home: Path, make_client: Callable[..., Client]
+) -> None:
+    asked = 0
+    client = make_client()
+
+    async def ask() -> None:
+        nonlocal asked
+        asked += 1
+        async with client.connection() as connection:
+            await resume_run(connection, RUN)
+
+    with FakeEngine(home, lambda peer, _: peer.leave()), pytest.raises(EngineGoneError):
+        await insist(ask)
+    assert asked == 4

@@ -8,7 +8,7 @@ from volant.api.runs import Run
 from volant.authoring.validation import choice, variables
 from volant.client.driving import drive
 from volant.client.rerunning import WhichCode, current_code, recorded_submission
-from volant.client.watching import resume_run
+from volant.client.watching import insist, resume_run
 from volant.model.control_protocol import GetRun, ListInterrupted, RunDetails, RunList
 from volant.model.records import RunRecord
 
@@ -64,13 +64,16 @@ class ResumeFunction:
 
     async def _resume(self, name: str, env_vars: dict[str, str], which: WhichCode, *, wait: bool) -> Run[Any]:
         client = self._program.client()
-        async with client.connection() as connection:
-            code = None
-            if which is WhichCode.CURRENT:
-                found = await connection.ask(lambda number: GetRun(request=number, run=name), RunDetails)
-                code = current_code(recorded_submission(found.run)[1], client.blobs)
-            record = await resume_run(connection, name, env_vars=env_vars, code=code)
-        run = Run[Any](client, record, env_vars=env_vars)
+
+        async def ask() -> RunRecord:
+            async with client.connection() as connection:
+                code = None
+                if which is WhichCode.CURRENT:
+                    found = await connection.ask(lambda number: GetRun(request=number, run=name), RunDetails)
+                    code = current_code(recorded_submission(found.run)[1], client.blobs)
+                return await resume_run(connection, name, env_vars=env_vars, code=code)
+
+        run = Run[Any](client, await insist(ask), env_vars=env_vars, resumed=True)
         if wait:
             await run.wait.aio()
         return run

@@ -61,13 +61,16 @@ class RunHandle(Generic[R]):
         task: Task[..., R] | None = None,
         end: RunEnd | None = None,
         env_vars: Mapping[str, str] | None = None,
+        resumed: bool = False,
     ) -> None:
-        """*env_vars*: the run's variables, for whoever goes on with it when its engine dies: nobody else has them."""
+        """*env_vars*: the run's variables, for whoever goes on with it when its engine dies: nobody else has them.
+        *resumed*: this process has resumed it, and does so again when its engine has died before it is watched."""
         self._client = client
         self._record = record if end is None else end.run
         self._task: Task[..., Any] | None = task
         self._end = end
         self._env_vars = env_vars
+        self._resumed = resumed
 
     @property
     def name(self) -> str:
@@ -217,7 +220,12 @@ class RunHandle(Generic[R]):
             reporter.accepted(self._record)
             try:
                 self._end = await watch_to_end(
-                    self._client, connection, self._record.run, reporter, env_vars=self._env_vars
+                    self._client,
+                    connection,
+                    self._record.run,
+                    reporter,
+                    env_vars=self._env_vars,
+                    resumed=self._resumed,
                 )
             except asyncio.CancelledError:
                 if abort_if_left:

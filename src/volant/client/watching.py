@@ -1,8 +1,9 @@
 """Waiting for the end of a run, over the deaths of engines, and aborting it when the waiting is broken off."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import NamedTuple
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 from volant.client.client import Client
 from volant.client.connection import Connection
@@ -14,6 +15,8 @@ from volant.model.ids import RunId
 from volant.model.records import ChangeKind, RunRecord
 from volant.model.worker_protocol import Outcome
 from volant.settings.loading import submission_environ
+
+T = TypeVar("T")
 
 _ENGINES = 3
 """So many engines may go away one after another without finishing anything of the run."""
@@ -35,11 +38,13 @@ async def watch_to_end(
     asked: bool = False,
     goes_on: bool = True,
     env_vars: Mapping[str, str] | None = None,
+    resumed: bool = False,
 ) -> RunEnd:
     """Follow *run* until it has ended. *connection* stays open, or is replaced by others that are closed again.
 
     When the engine dies, the next one is started and goes on with the run, unless *goes_on* is false. It is then given
-    the *env_vars* of the run, which were in the memory of the other one.
+    the *env_vars* of the run, which were in the memory of the other one. *resumed*: the engine may have died before
+    this began, and another be at the end of *connection*.
 
     Raises:
         EngineGoneError: the engine went away and the next one does not execute the run, or engines die without
@@ -54,6 +59,8 @@ async def watch_to_end(
             try:
                 if talk is None:
                     talk = own = await _next_engine(client, run, reporter, goes_on=goes_on, env_vars=env_vars)
+                elif resumed and own is None:
+                    await _let_go_on(talk, run, reporter, env_vars)
                 if talk is None:
                     break
                 async for events in talk.watch(run, after=seen, asked=asked and own is None):
@@ -123,18 +130,39 @@ async def _next_engine(
     reporter.notice("the engine went away; asking the next one")
     connection = await client.connect()
     try:
+        if goes_on:
+            await _let_go_on(connection, run, reporter, env_vars)
+            return connection
         details = await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
         if details.live or details.run.phase.is_final:
-            return connection
-        if goes_on:
-            await resume_run(connection, run, env_vars=env_vars)
-            reporter.notice(f"the next engine goes on with run {run}")
             return connection
     except BaseException:
         await connection.close()
         raise
     await connection.close()
     return None
+
+
+async def _let_go_on(
+    connection: Connection, run: RunId, reporter: Reporter, env_vars: Mapping[str, str] | None
+) -> None:
+    """See to it that the engine executes the run, unless it has ended."""
+    details = await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
+    if not details.live and not details.run.phase.is_final:
+        await resume_run(connection, run, env_vars=env_vars)
+        reporter.notice(f"the next engine goes on with run {run}")
+
+
+async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """What *ask* gives, which asks an engine and may be asked again: of the next one when that dies meanwhile.
+
+    Raises:
+        EngineGoneError: several have died one after another.
+    """
+    for _ in range(_ENGINES):
+        with contextlib.suppress(EngineGoneError):
+            return await ask()
+    return await ask()
 
 
 async def resume_run(
