@@ -6,13 +6,15 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 
+from tests.simulation.launchers import SimulatedLauncher
 from tests.simulation.machine import Machine, Process, ProcessClock
 from tests.simulation.stores import Disk, SimulatedJournal, SimulatedLeases
 from tests.simulation.wires import UID, Wire
-from tests.simulation.workers import SimulatedLauncher, Workplace
+from tests.simulation.workers import Workplace
 from volant.decide.placement import Capacity
 from volant.engine.engine import Engine
 from volant.engine.owning import keep
+from volant.engine.service import Client as ServiceClient
 from volant.engine.service import InlineClient, Service, ServiceParts
 from volant.journal.sole_leases import SoleLeases
 from volant.launchers.inline import InlineLauncher
@@ -35,20 +37,20 @@ class EngineProcess:
         disk: Disk,
         place: Workplace,
         *,
-        name: str,
+        number: int,
         home: str,
-        others: Callable[[], Sequence["EngineProcess"]],
     ) -> None:
-        """*others*: engines of the same home that came before."""
-        self.name = name
+        name = self.name = f"e{number}"
         self.home = home
         self.process = Process(machine, name)
         self.is_listening = False
         self.engine: Engine | None = None
-        self.launcher = SimulatedLauncher(place, self.process, name)
+        self.launcher = SimulatedLauncher(place, self.process, name, home)
         self._machine = machine
         self._disk = disk
-        self._others = others
+        self._number = number
+        self._window = place.window
+        self._clients: list[ServiceClient] = []
         self._stopping: asyncio.Event | None = None
         self.process.start(self._serve())
         machine.note(name, f"starts in home {home}")
@@ -69,7 +71,12 @@ class EngineProcess:
 
     def connect(self, wire: Wire) -> None:
         """A client comes."""
-        self.process.arrive(lambda: wire.connect(self._service.accept()))
+        self.process.arrive(self._accept, wire)
+
+    def _accept(self, wire: Wire) -> None:
+        client = self._service.accept()
+        self._clients.append(client)
+        wire.connect(client)
 
     async def _serve(self) -> None:
         machine, process, disk = self._machine, self.process, self._disk
@@ -103,6 +110,8 @@ class EngineProcess:
             on_committed=committed,
             on_broken=broken,
             on_given_up=given_up,
+            first_key=self._number * 10_000,
+            park_after=timedelta(seconds=machine.random.choice([0.5, 30.0])),
         )
         self.launcher.events = engine
         self.launcher.failures_of = self._failures_of
@@ -127,31 +136,41 @@ class EngineProcess:
                 version="1",
                 engine_name=self.name,
                 until_gone=self._until_gone,
+                survivors=self.launcher.survivors,
+                dismiss=self._dismiss,
                 pid=1,
                 uid=UID,
                 shares_journal=disk.is_shared,
                 new_root=partial(_new_root, machine.random),
             )
         )
+        expiring = process.loop.create_task(self._expire())
         self.is_listening = True
         await stopping.wait()
         self.is_listening = False
-        for client in list(self._service.clients):
-            client.close()
+        # In the order in which they came: a set has one of its own each time.
+        for client in self._clients:
+            if client in self._service.clients:
+                client.close()
         await engine.close()
         await self.launcher.close()
         keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        expiring.cancel()
+        await asyncio.gather(keeping, expiring, return_exceptions=True)
         await journal.close()
         machine.note(self.name, "has left")
         process.die()
 
-    async def _until_gone(self, name: str) -> None:
-        """Wait for the workers of an engine of this home, as lifelines do."""
-        for other in self._others():
-            if other.name == name:
-                while any(worker.process.is_alive for worker in other.launcher.workers.values()):
-                    await asyncio.sleep(0.05)
+    async def _until_gone(self, _name: str) -> None:
+        await self.launcher.until_settled()
+
+    async def _dismiss(self, run: RunId) -> None:
+        await self.launcher.until_settled()
+        await self.launcher.dismiss(run, grace=5.0)
+
+    async def _expire(self) -> None:
+        await asyncio.sleep(self._window)
+        await self.launcher.dismiss(None, grace=5.0)
 
     def _failures_of(self, run: RunId, action: ActionId) -> int:
         engine = self.engine

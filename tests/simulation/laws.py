@@ -73,13 +73,15 @@ class Laws:
             what = f"step {action[:5]} of {run} gave {before!r}, and then {value!r}"
             raise self.broken("what was told stays so", what)
 
-    def started(self, start: StartAttempt, name: str, *, by: str) -> None:
-        """An engine starts an attempt."""
+    def started(self, start: StartAttempt, name: str, *, by: str, beside: list[str]) -> None:
+        """An engine starts an attempt, *beside* live ones of the same action that nobody has told to end."""
         run, action = start.context.run, start.action
         who = f"{label(action, name)} of {run}, attempt {start.attempt}"
         if self.owners.get(run) != by:
             # It was asleep, and does not know that another took the run over.
             return
+        if beside:
+            raise self.broken("an engine's death costs no work", f"{who}: {', '.join(beside)} live(s)")
         if run in self.ended:
             raise self.broken("never run again what was told", f"{who}: the end of its run was told")
         record = self._action(run, action)
@@ -91,6 +93,23 @@ class Laws:
         parent = None if record is None or record.parent is None else self._action(run, record.parent)
         if failures is None or (parent is not None and parent.user_failures <= failures):
             raise self.broken("never run again what was told", f"{who}: its outcome was told")
+
+    def ends_survivor(self, run: RunId, action: ActionId, attempt: int, *, by: str) -> None:
+        """An engine ends an attempt that outlived an earlier one, instead of going on with it."""
+        stored, record = self._store.runs.get(run), self._action(run, action)
+        if self.owners.get(run) != by or stored is None or record is None or record.phase.is_final:
+            return
+        attempts = stored.attempts.get(action, {})
+        if attempt in attempts and attempts[attempt].phase.is_final:
+            return
+        if attempt >= max(max(attempts, default=-1), record.attempts - 1):
+            what = f"attempt {attempt} of {label(action, record.short_name)} of {run} is ended"
+            raise self.broken("an engine's death costs no work", what)
+
+    def root_of(self, run: RunId) -> ActionId | None:
+        """The root of a run that is stored."""
+        stored = self._store.runs.get(run)
+        return None if stored is None else stored.record.root
 
     # What is told
 

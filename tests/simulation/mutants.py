@@ -5,9 +5,11 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from tests.simulation.launchers import SimulatedLauncher
 from volant.decide.live import Earlier
 from volant.decide.replay import Replay
 from volant.decide.run_machine import RunMachine
+from volant.decide.surviving import Survivors
 from volant.engine.commits import Commits
 from volant.engine.watching import Watcher
 from volant.testing.memory_leases import MemoryLeases
@@ -72,6 +74,14 @@ def _fail_for_ever(self: RunMachine, live: Any, attempt: Any, failure: Any, now:
     return _failed(self, live, attempt, failure, now)
 
 
+def _claim_nothing(self: Survivors, action: Any, attempt: Any) -> None:
+    return
+
+
+async def _take_nothing(self: SimulatedLauncher, run: Any) -> list[Any]:
+    return []
+
+
 MUTANTS = {
     "told before it is committed": Mutant("committed before told", ((Commits, "then", _tell_at_once),)),
     "a recorded outcome is dropped": Mutant(
@@ -91,6 +101,12 @@ MUTANTS = {
         "the result is that of an undisturbed run", ((RunMachine, "_failed", _fail_for_ever),)
     ),
     "children outlive their parent": Mutant("every run ends", ((RunMachine, "_abort", _leave_children),)),
+    "an attempt that outlived its engine is not adopted": Mutant(
+        "an engine's death costs no work", ((Survivors, "claim", _claim_nothing),)
+    ),
+    "who outlived an engine is forgotten": Mutant(
+        "an engine's death costs no work", ((SimulatedLauncher, "survivors", _take_nothing),)
+    ),
     "a watcher is not told a change": Mutant(
         "a watcher is told everything once", ((Watcher, "_next", _from_the_next_but_one),)
     ),

@@ -1,19 +1,20 @@
-"""A launcher whose attempts are processes of the simulated machine, which play programs over the real protocol.
+"""Attempts as processes of the simulated machine, which play programs over the real protocol.
 
-A worker names its calls, counts its answers and says that it waits with the code that real workers use (`worker.calls`,
-`worker.naming`). It calls in another order each time, and is lost, slow or deaf as the world wishes.
+A worker names its calls, counts its answers, says that it waits, and says all again to the next engine with the code
+that real workers use (`worker.calls`, `worker.naming`). It calls in another order each time, and is lost, slow or deaf
+as the world wishes.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tests.simulation.laws import Laws
-from tests.simulation.machine import Machine, Pipe, Process
+from tests.simulation.machine import Machine, Process
 from tests.simulation.programs import (
     STEP,
     TIMER,
@@ -40,6 +41,7 @@ from volant.model.payloads import Inline
 from volant.model.specs import ActionSpec
 from volant.model.worker_protocol import (
     Aborted,
+    Accepted,
     Acknowledged,
     Answer,
     AskStep,
@@ -49,13 +51,13 @@ from volant.model.worker_protocol import (
     EngineToWorker,
     Failed,
     Outcome,
+    Resync,
     StartAttempt,
     StepEnded,
     SubmitCall,
     Succeeded,
     WorkerToEngine,
 )
-from volant.ports.launcher import AttemptOrder, LauncherEvents
 from volant.worker.calls import Call, Caller, Line
 from volant.worker.naming import ActionNames
 
@@ -73,6 +75,29 @@ class Dangers(msgspec.Struct, kw_only=True):
     repeated: float = 0.0
     stubborn: float = 0.3
     """Of those that are told to end: they do so only when they are killed."""
+    orphaned: float = 0.0
+    """Of those whose engine dies, and that could outlive it."""
+    late: float = 0.0
+    """Of zygotes and workers that could return to the next engine: they take their time."""
+
+
+class Guardian(Protocol):
+    """A zygote."""
+
+    home: str
+    name: str
+    forks: "dict[AttemptKey, Worker]"
+
+    def die(self) -> None: ...
+    def wake(self) -> None: ...
+
+
+class Employer(Protocol):
+    """An engine, as those see it who have lost theirs."""
+
+    def take_in(self, worker: "Worker") -> None:
+        """A worker has come back, and waits for somebody to go on with its run."""
+        ...
 
 
 class Workplace:
@@ -87,18 +112,47 @@ class Workplace:
         """How often a `Fail` was come to."""
         self.losses: dict[tuple[RunId, ActionId], int] = {}
         self.live: dict[Worker, None] = {}
+        self.roots: dict[tuple[RunId, ActionId], ActionId] = {}
+        """Of actions that were started: a run that was never stored may be submitted again, with another root."""
+        self.zygotes: dict[Guardian, None] = {}
+        self._zygotes_so_far = 0
+        self.window = 0.0
+        """Seconds for which attempts wait for another engine; 0: they end with theirs."""
+        self.employer: Callable[[str], Employer | None] = lambda home: None
+        """The engine of a home, if one is there that listens."""
 
     def workers_of(self, run: RunId, engine: str) -> list[str]:
-        """Live workers of a run that an engine has started."""
-        return [worker.process.name for worker in self.live if worker.run == run and worker.engine == engine]
+        """Live workers of a run that an engine has started or taken over."""
+        root = self.laws.root_of(run)
+        return [
+            worker.process.name
+            for worker in self.live
+            if worker.run == run and worker.engine == engine and self.roots[run, worker.action] == root
+        ]
+
+    def left_of(self, run: RunId, action: ActionId, home: str) -> list[str]:
+        """Live attempts of an action in a home that nobody has told to end."""
+        return [
+            worker.process.name
+            for worker in self.live
+            if (worker.run, worker.action, worker.home) == (run, action, home) and not worker.is_ending
+        ]
 
     def may_lose(self, run: RunId, action: ActionId) -> bool:
         """Count one more loss of an action, unless that would be too many."""
-        losses = self.losses.get((run, action), 0)
-        if losses >= MOST_LOSSES:
+        if self.losses.get((run, action), 0) >= MOST_LOSSES:
             return False
-        self.losses[run, action] = losses + 1
+        self.count_loss(run, action)
         return True
+
+    def count_loss(self, run: RunId, action: ActionId) -> None:
+        """An attempt of an action is lost."""
+        self.losses[run, action] = self.losses.get((run, action), 0) + 1
+
+    def next_zygote(self) -> int:
+        """The number of another zygote."""
+        self._zygotes_so_far += 1
+        return self._zygotes_so_far
 
 
 _REFUSED = Aborted(reason="the call was refused")
@@ -119,14 +173,18 @@ class _Exited(BaseException):
 class Worker:
     """One attempt and its process."""
 
-    def __init__(
-        self, place: Workplace, start: StartAttempt, engine: str, say: Callable[[Sequence[WorkerToEngine]], None]
-    ) -> None:
+    def __init__(self, place: Workplace, start: StartAttempt, engine: str, home: str) -> None:
         self.place = place
         self.engine = engine
+        """Who has it now, or had it last."""
+        self.home = home
         self.start = start
+        self.key = start.attempt_key
         self.run = start.context.run
         self.action = start.action
+        place.roots[self.run, self.action] = (
+            self.action if start.parent is None else place.roots[self.run, start.parent]
+        )
         spec = msgspec.msgpack.decode(start.spec_body, type=ActionSpec)
         self.task = place.programs[self.run].tasks[spec.short_name]
         self.name = f"{label(self.action, self.task.name)}/{start.attempt}"
@@ -134,7 +192,14 @@ class Worker:
         """How often its action had failed before it; the engine does not tell, the simulation knows."""
         self.process = Process(place.machine, f"w{start.attempt_key}")
         self.ended = Exit(signal=9)
-        self._line = Line(lambda messages, _: say(messages))
+        self.is_ending = False
+        """Somebody has told it to end, or its time is over, or it is done."""
+        self.say: Callable[[Sequence[WorkerToEngine]], None] = lambda messages: None
+        """The way to its engine, which loses everything when that is gone."""
+        self._is_cut_off = False
+        self._last_word: AttemptFinished | None = None
+        self._is_accepted = asyncio.Event()
+        self._line = Line(self._write)
         self._caller = Caller(start.attempt_key)
         self._names = ActionNames(self.action)
         self._inbox: deque[tuple[Call, Answer]] = deque()
@@ -150,8 +215,46 @@ class Worker:
 
     def hear(self, message: EngineToWorker) -> None:
         """Something arrives from the engine."""
-        if isinstance(message, ChildEnded | CallRefused | Acknowledged):
-            self.process.arrive(self._line.hear, message)
+        match message:
+            case ChildEnded() | CallRefused() | Acknowledged():
+                self.process.arrive(self._line.hear, message)
+            case Accepted():
+                self.process.arrive(self._is_accepted.set)
+            case Resync():
+                self.process.arrive(self._say_again)
+            case _:
+                raise AssertionError(message)
+
+    # Its way to the next engine: as in `worker.process` and `worker.returning`
+
+    def lose_engine(self) -> None:
+        """The connection has ended; it notices when it reads."""
+        self.process.arrive(self._cut_off)
+
+    def _write(self, messages: Sequence[WorkerToEngine], _bodies: Sequence[bytes]) -> None:
+        if not self._is_cut_off:
+            self.say(messages)
+
+    def _cut_off(self) -> None:
+        self._is_cut_off = True
+        random = self.place.machine.random
+        is_late = random.random() < self.place.dangers.late
+        self.place.machine.after(random.uniform(0.2, 3.0) if is_late else random.uniform(0.0, 0.2), self._look)
+
+    def _look(self) -> None:
+        if not self.process.is_alive or self._is_accepted.is_set():
+            return
+        employer = self.place.employer(self.home)
+        if employer is None:
+            self.place.machine.after(self.place.machine.random.uniform(0.01, 0.2), self._look)
+        else:
+            employer.take_in(self)
+
+    def _say_again(self) -> None:
+        self._line.say_again(self._caller, connect=self._go_over, last=self._last_word)
+
+    def _go_over(self) -> None:
+        self._is_cut_off = False
 
     # The event loop's side: as in `worker.loops`, one answer at a time, when there is nothing else to do
 
@@ -194,11 +297,14 @@ class Worker:
             self.process.die()
             return
         self._line.end(self._caller)
-        self._line.post(AttemptFinished(attempt_key=self.start.attempt_key, outcome=outcome))
+        self._last_word = AttemptFinished(attempt_key=self.start.attempt_key, outcome=outcome)
+        self._line.post(self._last_word)
         self._line.flush()
         if self.place.machine.random.random() < self.place.dangers.repeated:
-            self._line.post(AttemptFinished(attempt_key=self.start.attempt_key, outcome=outcome))
+            self._line.post(self._last_word)
             self._line.flush()
+        if self.place.window:
+            await self._is_accepted.wait()
         # Exit handlers, buffers; some are slow.
         await asyncio.sleep(self.place.machine.random.choice([0.0, 0.001, 0.001, 0.1, 10.0]))
         self.ended = Exit(code=0)
@@ -366,134 +472,6 @@ class Worker:
     def _cancel(self, future: "asyncio.Future[Outcome]") -> None:
         if not future.done():
             self._line.cancel(self._calls[future])
-
-
-class SimulatedLauncher:
-    """The `Launcher` of one engine, which runs in *process*."""
-
-    def __init__(self, place: Workplace, process: Process, engine: str) -> None:
-        self.events: LauncherEvents
-        self.failures_of: Callable[[RunId, ActionId], int] = lambda run, action: 0
-        self.workers: dict[AttemptKey, Worker] = {}
-        self._place = place
-        self._machine = place.machine
-        self._process = process
-        self._engine = engine
-        self._ways_in: dict[AttemptKey, Pipe] = {}
-        self._ways_out: dict[AttemptKey, Pipe] = {}
-        self._is_closed = False
-        process.on_death.append(self._engine_died)
-
-    def start(self, order: AttemptOrder) -> None:
-        self._process.step()
-        random, dangers, start = self._machine.random, self._place.dangers, order.start
-        run, action = start.context.run, start.action
-        if random.random() < dangers.no_room and self._place.may_lose(run, action):
-            raise OSError(11, "no more processes")
-        key = order.key
-        # What was said arrives on the engine's loop, never within a call to the launcher.
-        way_out = self._ways_out[key] = Pipe(self._machine, partial(self._process.arrive, self._said, key))
-        worker = Worker(self._place, start, self._engine, way_out.send)
-        worker.failures_before = self.failures_of(run, action)
-        self._place.laws.started(start, worker.task.name, by=self._engine)
-        self._machine.note(self._engine, f"starts {worker.name} of {run} as {worker.process.name}")
-        self.workers[key] = worker
-        self._place.live[worker] = None
-        self._ways_in[key] = Pipe(self._machine, worker.hear)
-        delay = random.random() * 0.003
-        if random.random() < dangers.slow_start:
-            delay += random.random()
-        if random.random() < dangers.refused and self._place.may_lose(run, action):
-            self._machine.after(delay, self._refuse, key)
-        else:
-            self._machine.after(delay, worker.begin)
-            self._machine.after(delay + random.random() * 0.01, self._process.arrive, self._begun, key)
-            worker.process.on_death.append(partial(self._worker_died, key))
-            if random.random() < dangers.lost:
-                self._machine.after(delay + random.expovariate(1.0), self._lose, worker)
-        self._process.step()
-
-    def tell(self, key: AttemptKey, message: EngineToWorker) -> None:
-        self._process.step()
-        worker = self.workers.get(key)
-        if worker is None:
-            return
-        if isinstance(message, ChildEnded):
-            self._place.laws.tells_parent(worker.run, message, by=self._engine)
-            said = type(message.outcome).__name__
-            self._machine.note(self._engine, f"tells {worker.process.name}: {message.action[:5]} {said}")
-        self._ways_in[key].send(message)
-        self._process.step()
-
-    def end(self, key: AttemptKey, *, grace: float) -> None:
-        self._process.step()
-        worker = self.workers.get(key)
-        if worker is None:
-            return
-        random = self._machine.random
-        self._machine.note(self._engine, f"ends {worker.process.name}, grace {grace:g} s")
-        delay = random.random() * 0.002
-        if grace and random.random() < self._place.dangers.stubborn:
-            delay += grace
-        self._machine.after(delay, self._kill, worker)
-
-    def idle(self, keys: Collection[AttemptKey]) -> set[AttemptKey]:
-        random = self._machine.random
-        return {key for key in keys if key in self.workers and random.random() < 0.3}
-
-    async def close(self) -> None:
-        self._is_closed = True
-        for worker in list(self.workers.values()):
-            self._kill(worker)
-        while self.workers:
-            await asyncio.sleep(0.01)
-
-    # What becomes of them
-
-    def _lose(self, worker: Worker) -> None:
-        if worker.process.is_alive and self._place.may_lose(worker.run, worker.action):
-            self._machine.note(worker.process.name, "is killed")
-            self._kill(worker)
-
-    def _kill(self, worker: Worker) -> None:
-        if worker.process.is_alive:
-            worker.ended = Exit(signal=9)
-            worker.process.die()
-
-    def _refuse(self, key: AttemptKey) -> None:
-        worker = self.workers[key]
-        failure = Failure(kind=FailureKind.LOST, code="OSError", message="there is no socket")
-        self._place.live.pop(worker, None)
-        self._process.arrive(lambda: self.events.attempt_refused(key, failure))
-        self._process.arrive(self._gone, key, Exit())
-
-    def _worker_died(self, key: AttemptKey) -> None:
-        """Its zygote notices, and says so when its last words are read."""
-        worker = self.workers[key]
-        when = max(self._ways_out[key].arrives_at, self._machine.now + 0.003) + self._machine.random.random() * 0.01
-        self._machine.at(when, self._process.arrive, self._gone, key, worker.ended)
-
-    def _engine_died(self) -> None:
-        """Its workers see that the connection has ended, and end."""
-        for key, worker in self.workers.items():
-            self._ways_in[key].cut()
-            self._ways_out[key].cut()
-            self._machine.after(self._machine.random.random() * 1.5, worker.process.die)
-
-    # On the engine's loop
-
-    def _begun(self, key: AttemptKey) -> None:
-        if key in self.workers:
-            self.events.attempt_started(key, 1000 + key)
-
-    def _said(self, key: AttemptKey, messages: Sequence[WorkerToEngine]) -> None:
-        if key in self.workers:
-            self.events.attempt_said(key, messages)
-
-    def _gone(self, key: AttemptKey, ended: Exit) -> None:
-        worker = self.workers.pop(key)
-        self._machine.note(self._engine, f"hears that {worker.process.name} is gone ({ended.text})")
-        self.events.attempt_gone(key, ended)
 
 
 def _nothing() -> None:

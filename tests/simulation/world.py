@@ -12,6 +12,7 @@ from random import Random
 
 from tests.simulation.clients import Aborter, Client, Onlooker
 from tests.simulation.engines import EngineProcess
+from tests.simulation.launchers import SimulatedLauncher
 from tests.simulation.laws import BrokenLaw, Laws
 from tests.simulation.machine import Machine, Process
 from tests.simulation.programs import random_program
@@ -24,7 +25,9 @@ LIVENESS = 3600.0
 """Virtual seconds in which a run has to end when nothing goes wrong any more; its backoffs are long."""
 SETTLING = 60.0
 """Virtual seconds for what is left when clients were told: exits, answers, connections."""
-_MISHAPS = ("kill", "kill", "mid-turn", "all", "stop", "sleep", "sleep", "worker", "cut", "disk", "weather")
+_MISHAPS = (
+    *("kill", "kill", "mid-turn", "all", "stop", "sleep", "sleep", "worker", "zygote", "cut", "disk", "weather"),
+)
 
 
 @dataclass(kw_only=True)
@@ -74,6 +77,10 @@ class World:
         self.laws = self.disk.laws = Laws(self.machine, self.disk.store, self.programs)
         self.place = Workplace(self.machine, self.programs, self.laws)
         self.laws.workers_of = self.place.workers_of
+        self.place.employer = self._employer
+        # Whether attempts outlive their engine; where homes share a store, no longer than half a lease.
+        window = random.choice([0.0, 0.0, 0.5, 5.0, 20.0, 20.0])
+        self.place.window = min(window, self.disk.lease_seconds / 2) if self.is_shared else window
         self.engines: list[EngineProcess] = []
         self.is_calm = False
         self.wires: list[Wire] = []
@@ -135,13 +142,16 @@ class World:
         engine.connect(wire)
         return wire
 
+    def _employer(self, home: str) -> SimulatedLauncher | None:
+        found = (each for each in self.engines if each.home == home and each.is_alive and each.is_listening)
+        return next((each.launcher for each in found), None)
+
     def _sleeps(self, home: str) -> bool:
         return any(each.home == home and each.is_alive and each.process.is_asleep for each in self.engines)
 
     def _start_engine(self, home: str) -> None:
-        name = f"e{len(self.engines) + 1}"
-        before = [engine for engine in self.engines if engine.home == home]
-        engine = EngineProcess(self.machine, self.disk, self.place, name=name, home=home, others=lambda: before)
+        number = len(self.engines) + 1
+        engine = EngineProcess(self.machine, self.disk, self.place, number=number, home=home)
         self.engines.append(engine)
         if not self.is_calm and self._trouble and self.random.random() < 0.5:
             engine.process.steps_to_live = self.random.randint(1, 1500)
@@ -157,6 +167,8 @@ class World:
             slow_start=random.choice([0.0, 0.1]),
             repeated=random.choice([0.0, 0.2]),
             stubborn=random.choice([0.0, 0.3, 1.0]),
+            orphaned=random.choice([0.0, 0.0, 0.2]),
+            late=random.choice([0.0, 0.2, 0.6]),
         )
 
     def _weather(self) -> Weather:
@@ -176,9 +188,8 @@ class World:
         engines = [engine for engine in self.engines if engine.is_alive]
         engine = random.choice(engines) if engines else None
         workers = list(self.place.live)
-        match random.choice(
-            ["kill", "kill", "mid-turn", "all", "stop", "sleep", "sleep", "worker", "cut", "disk", "weather"]
-        ):
+        zygotes = list(self.place.zygotes)
+        match random.choice(_MISHAPS):
             case "kill" if engine is not None:
                 engine.kill()
             case "mid-turn" if engine is not None:
@@ -187,8 +198,15 @@ class World:
                 machine.note("world", "everything dies")
                 for each in engines:
                     each.kill()
+                for zygote in zygotes:
+                    zygote.die()
                 for worker in workers:
                     worker.process.die()
+            case "zygote" if zygotes:
+                zygote = random.choice(zygotes)
+                if all(self.place.may_lose(worker.run, worker.action) for worker in zygote.forks.values()):
+                    machine.note(zygote.name, "is killed")
+                    zygote.die()
             case "stop" if engine is not None:
                 machine.note(engine.name, "is told to leave")
                 engine.stop()
