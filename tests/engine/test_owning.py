@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from volant.engine.owning import keep, own
+from volant.engine.owning import Term, keep, own
 from volant.journal.sole_leases import SoleLeases
 from volant.model.errors import EngineError, JournalError
 from volant.model.ids import RunId
@@ -70,5 +70,45 @@ def test_leases_are_extended_though_the_store_was_away_and_a_loss_is_told() -> N
 def test_leases_that_never_run_out_are_left_alone() -> None:
     async def body() -> None:
         await keep(SoleLeases(MemoryJournal(), owner="me"), lost=pytest.fail)
+
+    asyncio.run(body())
+
+
+def test_an_engine_that_slept_for_a_lease_is_not_sure_of_its_runs_until_it_has_asked() -> None:
+    async def body() -> None:
+        now = 100.0
+        leases = ForgetfulLeases(timedelta(seconds=3))
+        term = Term(leases.duration, seconds=lambda: now)
+        assert term.is_sure
+        now += 3
+        assert not term.is_sure
+        assert await term.extend(leases) == ()
+        assert term.is_sure
+        now += 2.9
+        with pytest.raises(JournalError):
+            await term.extend(leases)
+        assert term.is_sure
+        now += 0.1
+        assert not term.is_sure
+
+    asyncio.run(body())
+
+
+def test_who_becomes_sure_again_is_told() -> None:
+    async def body() -> None:
+        now = 100.0
+        leases = ForgetfulLeases(timedelta(milliseconds=3))
+        leases.answers = [(), (), (R1,)]
+        term = Term(leases.duration, seconds=lambda: now)
+        now += 1
+        sure: list[bool] = []
+        lost: asyncio.Future[Sequence[RunId]] = asyncio.get_running_loop().create_future()
+        keeping = asyncio.ensure_future(
+            keep(leases, lost=lost.set_result, term=term, sure=lambda: sure.append(term.is_sure))
+        )
+        assert await lost == (R1,)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        assert sure == [True]
 
     asyncio.run(body())

@@ -13,7 +13,7 @@ from tests.simulation.wires import UID, Wire
 from tests.simulation.workers import Workplace
 from volant.decide.placement import Capacity
 from volant.engine.engine import Engine
-from volant.engine.owning import keep
+from volant.engine.owning import Term, keep
 from volant.engine.service import Client as ServiceClient
 from volant.engine.service import InlineClient, Service, ServiceParts
 from volant.journal.sole_leases import SoleLeases
@@ -111,8 +111,10 @@ class EngineProcess:
             on_broken=broken,
             on_given_up=given_up,
             first_key=self._number * 10_000,
+            may_start=lambda: term.is_sure,
             park_after=timedelta(seconds=machine.random.choice([0.5, 30.0])),
         )
+        term = Term(leases.duration, seconds=lambda: machine.now)
         self.launcher.events = engine
         self.launcher.failures_of = self._failures_of
 
@@ -120,7 +122,7 @@ class EngineProcess:
             for run in runs:
                 engine.give_up(run, BatchRefusedError(f"run '{run}': its lease ran out, and another engine took it"))
 
-        keeping = process.loop.create_task(keep(leases, lost=lost))
+        keeping = process.loop.create_task(keep(leases, lost=lost, term=term, sure=engine.go_on))
         service = self._service = Service(
             ServiceParts(
                 engine=engine,

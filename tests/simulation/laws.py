@@ -77,8 +77,11 @@ class Laws:
         """An engine starts an attempt, *beside* live ones of the same action that nobody has told to end."""
         run, action = start.context.run, start.action
         who = f"{label(action, name)} of {run}, attempt {start.attempt}"
-        if self.owners.get(run) != by:
-            # It was asleep, and does not know that another took the run over.
+        owner = self.owners.get(run, by)
+        if owner != by and not start.attempt:
+            raise self.broken("who lost a run starts nothing of it", f"{who}: it is {owner}'s")
+        if owner != by:
+            # It was asleep while it read what the action had called before.
             return
         if beside:
             raise self.broken("an engine's death costs no work", f"{who}: {', '.join(beside)} live(s)")

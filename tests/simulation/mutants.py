@@ -1,6 +1,6 @@
 """Ways to break the engine that the simulation must notice, each with the words of the law that it breaks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -11,6 +11,7 @@ from volant.decide.replay import Replay
 from volant.decide.run_machine import RunMachine
 from volant.decide.surviving import Survivors
 from volant.engine.commits import Commits
+from volant.engine.owning import Term
 from volant.engine.watching import Watcher
 from volant.testing.memory_leases import MemoryLeases
 
@@ -20,7 +21,7 @@ class Mutant(NamedTuple):
 
     law: str
     """How what is found begins: an expression."""
-    broken: tuple[tuple[Any, str, Callable[..., Any]], ...]
+    broken: tuple[tuple[Any, str, Any], ...]
     """Methods and what they are replaced by."""
 
     def installed(self) -> ExitStack:
@@ -82,6 +83,10 @@ async def _take_nothing(self: SimulatedLauncher, run: Any) -> list[Any]:
     return []
 
 
+def _be_sure(self: Term) -> bool:
+    return True
+
+
 MUTANTS = {
     "told before it is committed": Mutant("committed before told", ((Commits, "then", _tell_at_once),)),
     "a recorded outcome is dropped": Mutant(
@@ -106,6 +111,9 @@ MUTANTS = {
     ),
     "who outlived an engine is forgotten": Mutant(
         "an engine's death costs no work", ((SimulatedLauncher, "survivors", _take_nothing),)
+    ),
+    "an engine that slept starts attempts": Mutant(
+        "who lost a run starts nothing of it", ((Term, "is_sure", property(_be_sure)),)
     ),
     "a watcher is not told a change": Mutant(
         "a watcher is told everything once", ((Watcher, "_next", _from_the_next_but_one),)

@@ -130,10 +130,12 @@ class Engine:
         on_given_up: Callable[[RunId, JournalError], None] = lambda _run, _error: None,
         park_after: timedelta = PARK_AFTER,
         first_key: int = 0,
+        may_start: Callable[[], bool] = lambda: True,
     ) -> None:
         """*log_folder* makes the folder for the captured output of a run's attempts, and may raise `OSError`;
         *on_broken* hears that the journal refuses, *on_given_up* that this engine does not execute a run any more;
-        *first_key* must be far from those that earlier engines counted from."""
+        *first_key* must be far from those that earlier engines counted from; *may_start* says whether it is sure that
+        its runs are its own: if not, what is queued waits for `go_on`."""
         self.placement = Placement(capacity)
         self.runs: dict[RunId, LiveRun] = {}
         self._clock = clock
@@ -144,6 +146,7 @@ class Engine:
         self._on_given_up = on_given_up
         self._loop = asyncio.get_running_loop()
         self._next_key = first_key
+        self._may_start = may_start
         self._attempts: dict[AttemptKey, LiveRun] = {}
         self._places: dict[AttemptKey, tuple[LiveRun, ActionId]] = {}
         self._waiting_actions: dict[tuple[RunId, ActionId], AttemptKey] = {}
@@ -396,6 +399,11 @@ class Engine:
     def live_attempts(self) -> int:
         """Attempts whose processes are not gone."""
         return len(self._attempts)
+
+    def go_on(self) -> None:
+        """It may start attempts again."""
+        for live in self.runs.values():
+            self._commits.changed(live)
 
     def accept_no_more(self) -> None:
         """Refuse further runs: the engine is about to leave."""
@@ -697,7 +705,7 @@ class Engine:
 
     def _place(self) -> None:
         placement = self.placement
-        if not placement.queued or self._commits.is_over:
+        if not placement.queued or self._commits.is_over or not self._may_start():
             return
         admitted = placement.admit(can_progress=True)
         if not admitted and not placement.has_working and not self._can_progress():

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -24,6 +25,14 @@ class Clock(Protocol):
     def call_at(self, when: datetime, callback: Callable[[], None]) -> Timer:
         """Call *callback* on the engine's loop once *when* has come."""
         ...
+
+
+def uptime() -> float:
+    """Seconds that never go back and, where the system can tell, go on while the machine sleeps."""
+    return time.clock_gettime(_UPTIME)
+
+
+_UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class MonotonicUtc:

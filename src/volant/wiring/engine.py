@@ -23,7 +23,7 @@ from typing import Any
 from volant.decide.placement import Capacity
 from volant.engine.engine import Engine
 from volant.engine.ownership import HomeLock
-from volant.engine.owning import keep
+from volant.engine.owning import Term, keep
 from volant.engine.service import InlineClient, Service, ServiceParts
 from volant.kit.clock import Clock, LoopClock
 from volant.kit.homes import (
@@ -149,13 +149,16 @@ async def _serve(
             on_given_up=given_up,
             park_after=settings.engine.park_after,
             first_key=secrets.randbits(60),
+            may_start=lambda: term.is_sure,
         )
+        # One that slept for longer than a lease finds its workers' words before it hears what it has lost.
+        term = Term(leases.duration)
 
         def lost(runs: Sequence[RunId]) -> None:
             for run in runs:
                 engine.give_up(run, BatchRefusedError(f"run '{run}': its lease ran out, and another engine took it"))
 
-        keeping = loop.create_task(keep(leases, lost=lost))
+        keeping = loop.create_task(keep(leases, lost=lost, term=term, sure=engine.go_on))
         stack.push_async_callback(_cancelled, keeping)
         lifelines = Lifelines(home / "lives")
         lifelines.sweep()
