@@ -1,6 +1,7 @@
 """Process trees as the operating system has them."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,3 +135,13 @@ def test_asking_for_subreapers_makes_none() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True 0 True 1\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+@pytest.mark.parametrize(("is_there", "said"), [(True, b"alive"), (False, b"")])
+def test_who_lost_its_parent_before_the_kernel_was_asked_is_killed(is_there: bool, said: bytes) -> None:
+    parent = os.getpid() if is_there else 1
+    program = f"from volant.kit.processes import die_with_parent; die_with_parent({parent}); print('alive', end='')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.stdout == said
+    assert done.returncode == (0 if is_there else -signal.SIGKILL)

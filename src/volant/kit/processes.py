@@ -49,13 +49,19 @@ def become_subreaper() -> bool:
     return prctl is not None and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
-def die_with_parent() -> bool:
-    """Let the kernel kill this process when its parent ends, or did. False where the platform cannot.
+def die_with_parent(parent: int) -> bool:
+    """Let the kernel kill this process when the process *parent*, which started it, ends, or did. False where the
+    platform cannot.
 
     A fork does not inherit it.
     """
     prctl = _prctl()
-    return prctl is not None and prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0
+    if prctl is None or prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        return False
+    if os.getppid() != parent:
+        # It had ended before: the kernel says nothing of that.
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
 
 
 def can_be_subreaper() -> bool:

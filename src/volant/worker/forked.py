@@ -102,7 +102,7 @@ class Surroundings:
 class Fork:
     """What a fork takes along."""
 
-    __slots__ = ("clean", "connection", "foreign", "order", "signals", "start", "surroundings", "worker")
+    __slots__ = ("clean", "connection", "foreign", "order", "signals", "start", "surroundings", "worker", "zygote")
 
     def __init__(
         self,
@@ -115,8 +115,9 @@ class Fork:
         signals: SignalState,
         surroundings: Surroundings,
         worker: WorkerProcess,
+        zygote: int,
     ) -> None:
-        """*foreign*: descriptors of the zygote, and of workers that it has yet to fork."""
+        """*zygote*: its process id. *foreign*: descriptors of the zygote, and of workers that it has yet to fork."""
         self.order = order
         self.start = start
         self.connection = connection
@@ -125,6 +126,7 @@ class Fork:
         self.signals = signals
         self.surroundings = surroundings
         self.worker = worker
+        self.zygote = zygote
 
 
 def be_worker(fork: Fork) -> NoReturn:
@@ -132,7 +134,7 @@ def be_worker(fork: Fork) -> NoReturn:
     code = OUR_FAULT
     try:
         os.setsid()
-        die_with_parent()
+        die_with_parent(fork.zygote)
         become_subreaper()
         fork.worker.open(fork.start, _take_descriptors(fork))
         fork.signals.give_back()

@@ -91,6 +91,7 @@ class _Zygote:
         self._frames: deque[bytes] = deque()
         self._descriptors: deque[int] = deque()
         self._postponed: deque[_Postponed] = deque()
+        self._pid = os.getpid()
         self._outbox: list[ZygoteToEngine] = []
         self._unsent = b""
         self._preparation: Preparation | None = None
@@ -343,6 +344,7 @@ class _Zygote:
                     signals=self._signals,
                     surroundings=self._surroundings,
                     worker=self._worker,
+                    zygote=self._pid,
                 )
             )
         self._signals.unblock()
