@@ -97,7 +97,7 @@ def test_an_unknown_keyword_names_the_nearest(env: TaskEnvironment) -> None:
 
     with pytest.raises(UnknownParameterError, match="has no parameter 'resource'; did you mean 'resources'"):
         job.override(resource=1)  # type: ignore[call-arg]
-    with pytest.raises(UnknownParameterError, match=r"has no parameter 'zzz'$") as caught:
+    with pytest.raises(UnknownParameterError, match=r"has no parameter 'zzz'\n") as caught:
         job.override(zzz=1)  # type: ignore[call-arg]
     assert str(caught.value.hint).startswith("the parameters are resources, env_vars, ")
 
@@ -226,8 +226,8 @@ def test_a_spec_says_all_that_was_given() -> None:
         "cache",
         "timeout",
         "resources.cpu (its limit)",
-        "resources.memory",
-        "resources.gpu",
+        "resources.memory (its limit)",
+        "resources.gpu (which devices)",
         "resources.disk",
         "resources.shm",
         "reusable",

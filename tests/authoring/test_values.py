@@ -88,7 +88,7 @@ def test_a_value_prints_only_what_differs_from_the_defaults() -> None:
 
 @pytest.mark.parametrize("kind", [type(sample) for sample in SAMPLES], ids=NAMES)
 def test_a_misspelt_keyword_is_refused_by_name(kind: Any) -> None:
-    with pytest.raises(UnknownParameterError, match=f"^{kind.__name__} has no parameter 'frobnicate'$") as caught:
+    with pytest.raises(UnknownParameterError, match=f"^{kind.__name__} has no parameter 'frobnicate'\n") as caught:
         kind(frobnicate=1)
     assert str(caught.value.hint).startswith("the parameters are ")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from volant.bundle.loading import (
-    importing_for_worker,
-    is_importing_for_worker,
+    importing_tasks,
+    is_importing_tasks,
     load_file_as_module,
     load_main,
     module_name_of,
@@ -137,9 +137,9 @@ class TestMain:
 
 
 def test_imports_for_a_worker_are_known_as_such() -> None:
-    assert not is_importing_for_worker()
-    with importing_for_worker():
-        with importing_for_worker():
-            assert is_importing_for_worker()
-        assert is_importing_for_worker()
-    assert not is_importing_for_worker()
+    assert not is_importing_tasks()
+    with importing_tasks():
+        with importing_tasks():
+            assert is_importing_tasks()
+        assert is_importing_tasks()
+    assert not is_importing_tasks()

@@ -10,7 +10,7 @@ from volant.api.runs import Run
 from volant.authoring.session import current_session
 from volant.authoring.task import Task
 from volant.authoring.validation import known_keywords
-from volant.bundle.loading import is_importing_for_worker
+from volant.bundle.loading import is_importing_tasks
 from volant.client.driving import drive
 from volant.client.executing import execute
 from volant.client.submission import prepare
@@ -114,10 +114,10 @@ def with_runcontext(mode: str | None = None, **options: Unpack[RunContextOptions
 
 
 def _refuse_nesting() -> None:
-    if is_importing_for_worker():
+    if is_importing_tasks():
         msg = (
-            "volant.run was reached while a worker imports this module, where it would start a run in every worker: "
-            "put it under `if __name__ == '__main__':`"
+            "volant.run was reached while this module is imported for its tasks, by a command or a worker, where it "
+            "would start a run each time: put it under `if __name__ == '__main__':`"
         )
         raise NestedRunError(msg, hint="put the call under: if __name__ == '__main__':")
     session = current_session()

@@ -1,6 +1,6 @@
 """The user's files as modules: under the name that other processes use for them, and without running what they run.
 
-While a worker imports, `volant.run` must not start anything: it asks `is_importing_for_worker`.
+While a worker or `volant run` imports, `volant.run` must not start anything: it asks `is_importing_tasks`.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ _MAIN = "__main__"
 
 
 class _Importing:
-    """How many worker imports are under way in this process."""
+    """How many such imports are under way in this process."""
 
     depth = 0
 
 
-def is_importing_for_worker() -> bool:
-    """Whether a worker is importing the user's modules right now."""
+def is_importing_tasks() -> bool:
+    """Whether the user's modules are being imported right now for the tasks in them."""
     return _Importing.depth > 0
 
 
 @contextlib.contextmanager
-def importing_for_worker() -> Generator[None]:
-    """Around the import of user code by a worker."""
+def importing_tasks() -> Generator[None]:
+    """Around the import of user code for its tasks, by a worker or a command."""
     _Importing.depth += 1
     try:
         yield

@@ -13,7 +13,7 @@ from typing import Any
 
 from volant.authoring.task import Task
 from volant.bundle.code import PACKAGE_ROOT
-from volant.bundle.loading import load_file_as_module
+from volant.bundle.loading import importing_tasks, load_file_as_module
 from volant.cli.failing import WrongCommandLine
 from volant.kit.nearest import did_you_mean
 from volant.model.errors import CallError, VolantError
@@ -135,7 +135,8 @@ def _task_inside(file: str) -> str | None:
 
 def _execute(file: str, load: Callable[[], ModuleType]) -> ModuleType:
     try:
-        return load()
+        with importing_tasks():
+            return load()
     except VolantError as error:
         lines = user_traceback(error)
         raise FileFailed(f"{file} cannot be imported: {error}", lines=lines, hint=error.hint) from error

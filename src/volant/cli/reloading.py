@@ -6,7 +6,7 @@ from typing import Any
 
 from volant.authoring.task import Task
 from volant.bundle.archive import Archive
-from volant.bundle.loading import importing_for_worker, load_file_as_module, load_main
+from volant.bundle.loading import importing_tasks, load_file_as_module, load_main
 from volant.cli.failing import WrongCommandLine
 from volant.cli.values import BadText, element_of, parse, parse_all
 from volant.client.rerunning import Before, WhichCode, check_names
@@ -70,7 +70,7 @@ def _signature(task: Task[..., Any]) -> str:
 
 
 def _import(code: CodeSource) -> None:
-    with importing_for_worker():
+    with importing_tasks():
         for name, path in code.module_files:
             load_file_as_module(path, name=name)
         if code.main_script is not None and code.main_is_imported:

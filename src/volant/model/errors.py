@@ -10,7 +10,7 @@
     │   ├── ArgumentError          (TypeError) arguments do not bind, or a value does not fit its type
     │   ├── InlineIOMaxBytesBreached
     │   ├── SyncTaskCallInAsyncContextError
-    │   ├── NestedRunError         volant.run while a worker imports the module
+    │   ├── NestedRunError         volant.run while the module is imported for its tasks
     │   └── NotSupportedError      accepted but not available here; ignoring it would be wrong
     ├── ValueCodecError            bytes that are not what the type says
     ├── SettingsError              a setting that does not parse
@@ -43,12 +43,14 @@ class VolantError(Exception):
     """Base of every error that Volant raises itself."""
 
     hint: str | None = None
-    """What the user can do about it; the command line shows it on a line of its own."""
+    """What the user can do about it; the command line shows it on a line of its own, a traceback below the error."""
 
     def __init__(self, *args: object, hint: str | None = None) -> None:
         super().__init__(*args)
         if hint is not None:
             self.hint = hint
+            # For whoever reads a traceback.
+            self.add_note(f"hint: {hint}")
 
 
 class DefinitionError(VolantError, ValueError):
@@ -84,7 +86,7 @@ class SyncTaskCallInAsyncContextError(CallError):
 
 
 class NestedRunError(CallError):
-    """`volant.run` was reached while a worker imported the module: the script has no `__main__` guard."""
+    """`volant.run` was reached while the module was imported for its tasks: the script has no `__main__` guard."""
 
 
 class NotSupportedError(CallError, NotImplementedError):

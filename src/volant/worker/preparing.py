@@ -19,7 +19,7 @@ from types import FrameType, ModuleType
 import msgspec
 
 from volant.bundle.archive import Archive, installed
-from volant.bundle.loading import importing_for_worker, load_file_as_module, load_main
+from volant.bundle.loading import importing_tasks, load_file_as_module, load_main
 from volant.kit.processes import children, signal_trees
 from volant.model.failures import Failure, FailureKind
 from volant.model.payloads import Inline, Payload
@@ -148,7 +148,7 @@ def _edited() -> str | None:
 
 
 def _load_main_when_asked(script: str, package: str) -> ModuleType:
-    with importing_for_worker():
+    with importing_tasks():
         return load_main(script, package=package)
 
 
@@ -158,7 +158,7 @@ def import_code(order: PrepareZygote, *, imported: Callable[[str], None] = lambd
     Raises:
         BaseException: whatever the user's modules raise.
     """
-    with importing_for_worker():
+    with importing_tasks():
         for name, path in order.code.module_files:
             if name not in sys.modules:
                 load_file_as_module(path, name=name)
