@@ -9,11 +9,13 @@ import msgspec
 import pytest
 
 from tests.engine.worlds import PATIENCE, Peer, World, submission, world
+from volant.engine.watching import Watcher
 from volant.model.control_protocol import Refused, ResumeRun, RunAccepted, RunEvents, WatchRun
-from volant.model.errors import BatchRefusedError, JournalError
+from volant.model.errors import BatchRefusedError, EngineError, JournalError
 from volant.model.ids import RunId
 from volant.model.phases import ActionPhase
-from volant.model.records import Batch
+from volant.model.records import Batch, RunRecord
+from volant.model.worker_protocol import Outcome
 from volant.ports.leases import Lease
 from volant.testing.journal import sample_run
 from volant.testing.memory_journal import MemoryJournal, MemoryStore
@@ -206,3 +208,27 @@ def test_who_said_its_last_word_to_a_run_that_was_lost_does_not_wait_for_an_answ
         assert found.given_up == [LOST]
 
     play(tmp_path, scenario)
+
+
+def test_who_begins_to_watch_a_run_at_the_moment_of_its_loss_is_not_told_that_it_has_ended() -> None:
+    async def body() -> None:
+        told: list[object] = []
+        done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+
+        async def stored(run: RunId) -> tuple[RunRecord, Outcome | None]:
+            return sample_run(run, phase=ActionPhase.RUNNING), None
+
+        Watcher(
+            run=LOST,
+            after=0,
+            journal=MemoryJournal(),
+            live=lambda run: None,
+            ended=stored,
+            send=lambda changes, ended, outcome: told.append(ended),
+            room=asyncio.Event().wait,
+            done=lambda watcher, error: done.set_result(error),
+        )
+        assert isinstance(await asyncio.wait_for(done, PATIENCE), EngineError)
+        assert told == []
+
+    asyncio.run(body())

@@ -102,6 +102,12 @@ class Laws:
         stored, record = self._store.runs.get(run), self._action(run, action)
         if self.owners.get(run) != by or stored is None or record is None or record.phase.is_final:
             return
+        above = record
+        while above.parent is not None and (found := self._action(run, above.parent)) is not None:
+            above = found
+            if above.phase.is_final:
+                # Everything below it is to end.
+                return
         attempts = stored.attempts.get(action, {})
         if attempt in attempts and attempts[attempt].phase.is_final:
             return

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from volant.engine.live_run import LiveRun
+from volant.model.errors import EngineError
 from volant.model.ids import RunId
 from volant.model.records import Change, ChangeKind, RunRecord
 from volant.model.worker_protocol import Outcome
@@ -88,6 +89,9 @@ class Watcher:
                 self._send(changes, None, None)
             if not is_live:
                 record, outcome = await self._ended(self.run)
+                if not record.phase.is_final:
+                    msg = f"run '{self.run}' is {record.phase}, and this engine does not execute it any more"
+                    raise EngineError(msg, hint="watch it again: whoever executes it now tells its end")
                 await self._room()
                 self._send((), record, outcome)
                 return
