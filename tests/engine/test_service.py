@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.worlds import Peer, World, play, submission
+from tests.engine.worlds import Peer, World, play, submission, world
 from volant.engine import ending, service
 from volant.model.control_protocol import (
     AbortRun,
@@ -31,6 +31,9 @@ from volant.model.payloads import Inline
 from volant.model.phases import ActionPhase
 from volant.model.records import ActionRecord, AttemptRecord, Batch, Change, ChangeKind, RunRecord
 from volant.model.worker_protocol import AttemptFinished, Failed, StartAttempt
+from volant.ports.journal import Journal
+from volant.testing.memory_journal import MemoryJournal, MemoryStore
+from volant.testing.memory_leases import MemoryLeases
 from volant.testing.scripted_launcher import ScriptedAttempt, scripted_id
 
 R = RunId("r")
@@ -239,11 +242,11 @@ def test_watchers_that_told_the_end_are_forgotten(tmp_path: Path) -> None:
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def leave_behind(world: World) -> None:
+async def leave_behind(journal: Journal) -> None:
     """What an engine that was killed leaves in the journal: a root that runs, and a child that waits."""
     change = {"run": R, "at": T0, "phase": ActionPhase.QUEUED}
     plain = {"run": R, "task": "t", "short_name": "t", "spec": "s", "inputs": Inline(data=b""), "created_at": T0}
-    await world.journal.commit(
+    await journal.commit(
         Batch(
             runs=(RunRecord(run=R, task="t", root=ActionId("a" * 32), phase=ActionPhase.RUNNING, created_at=T0),),
             actions=(
@@ -264,7 +267,7 @@ async def leave_behind(world: World) -> None:
 
 def test_a_run_that_nobody_executes_is_not_watched_for_ever(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
-        await leave_behind(world)
+        await leave_behind(world.journal)
         peer = await Peer.connect(world)
         refused = await peer.ask(WatchRun(request=1, run=R))
         assert isinstance(refused, Refused)
@@ -278,7 +281,7 @@ def test_a_run_that_nobody_executes_is_not_watched_for_ever(tmp_path: Path) -> N
 
 def test_a_run_that_nobody_executes_can_be_aborted_once_by_several_and_then_watched(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
-        await leave_behind(world)
+        await leave_behind(world.journal)
         peer = await Peer.connect(world)
         for n in range(3):
             peer.say(AbortRun(request=n, run=R, reason="enough"))
@@ -294,6 +297,51 @@ def test_a_run_that_nobody_executes_can_be_aborted_once_by_several_and_then_watc
         await peer.leave()
 
     play(tmp_path, scenario)
+
+
+# Runs of other homes' engines, on the same database
+
+
+def test_a_run_of_another_homes_engine_is_said_to_be_executed_there(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        mine, other = MemoryLeases(store, owner="mine"), MemoryLeases(store, owner="other")
+        async with world(tmp_path, journal=MemoryJournal(store, leases=mine), leases=mine) as found:
+            await leave_behind(MemoryJournal(store, leases=other))
+            peer = await Peer.connect(found)
+            refused = await peer.ask(WatchRun(request=1, run=R))
+            assert isinstance(refused, Refused)
+            assert "the engine of another home executes it" in refused.message
+            shown = await peer.ask(GetRun(request=2, run=R))
+            assert isinstance(shown, RunDetails)
+            assert (shown.live, shown.elsewhere) == (False, True)
+            store.leases[R].until = store.now()
+            refused = await peer.ask(WatchRun(request=3, run=R))
+            assert isinstance(refused, Refused)
+            assert "nothing executes it" in refused.message
+            shown = await peer.ask(GetRun(request=4, run=R))
+            assert isinstance(shown, RunDetails)
+            assert (shown.live, shown.elsewhere) == (False, False)
+            await peer.leave()
+
+    asyncio.run(scenario())
+
+
+def test_a_run_that_another_homes_engine_left_is_told_once_whenever_that_was(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        mine, other = MemoryLeases(store, owner="mine"), MemoryLeases(store, owner="other")
+        async with world(tmp_path, journal=MemoryJournal(store, leases=mine), leases=mine) as found:
+            await leave_behind(MemoryJournal(store, leases=other))
+            assert await found.service.news_of_interrupted() == ()
+            store.leases[R].until = store.now()
+            assert [await found.service.news_of_interrupted() for _ in range(3)] == [(R,), (), ()]
+            await other.acquire(R)
+            assert await found.service.news_of_interrupted() == ()
+            await other.release(R)
+            assert await found.service.news_of_interrupted() == (R,)
+
+    asyncio.run(scenario())
 
 
 # Requests about runs that end, have ended, or never were

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -32,6 +33,7 @@ from volant.model.records import ActionRecord, RunRecord
 from volant.model.specs import ActionSpec, Loader
 from volant.model.worker_protocol import Outcome
 from volant.ports.journal import Journal, RunFilter
+from volant.ports.leases import Leases
 
 _CANDIDATES = 5
 """So many names are listed when one is ambiguous."""
@@ -49,9 +51,10 @@ _decode_spec = msgspec.msgpack.Decoder(ActionSpec).decode
 class Lookups:
     """What the journal has, and whether the engine executes it now."""
 
-    def __init__(self, journal: Journal, engine: Engine) -> None:
+    def __init__(self, journal: Journal, engine: Engine, leases: Leases) -> None:
         self._journal = journal
         self._engine = engine
+        self._leases = leases
 
     async def run(self, run: RunId) -> RunRecord:
         """The run of this name.
@@ -88,6 +91,16 @@ class Lookups:
         root = await self._journal.action(run, record.root)
         return record, None if root is None else outcome_of(root)
 
+    async def is_elsewhere(self, record: RunRecord) -> bool:
+        """Whether another engine, on the same database, has the run and its lease has not run out.
+
+        Raises:
+            JournalError: the store did not answer.
+        """
+        if record.phase.is_final or record.run in self._engine.runs or self._leases.duration == timedelta.max:
+            return False
+        return record.owner != self._leases.owner and record.run not in await self._leases.reap()
+
     async def details(self, request: int, name: str) -> RunDetails:
         """Answers `GetRun`."""
         record = await self.named(name)
@@ -99,6 +112,7 @@ class Lookups:
             counts={str(phase): count for phase, count in counts.items()},
             root_outputs=None if root is None else root.outputs,
             live=record.run in self._engine.runs,
+            elsewhere=await self.is_elsewhere(record),
         )
 
     async def runs(self, message: ListRuns) -> RunList:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import assert_never
 
@@ -146,7 +147,7 @@ class Service:
 
     def __init__(self, parts: ServiceParts) -> None:
         self.parts = parts
-        self.lookups = Lookups(parts.journal, parts.engine)
+        self.lookups = Lookups(parts.journal, parts.engine, parts.leases)
         self.submissions = Submissions(
             engine=parts.engine,
             journal=parts.journal,
@@ -172,7 +173,7 @@ class Service:
         self.clients: set[Client] = set()
         self._watchers: dict[RunId, dict[Watcher, None]] = {}
         """In the order in which they came."""
-        self._has_told_interrupted = False
+        self._told_interrupted: set[RunId] | None = None
 
     def accept(self) -> "Client":
         """The protocol of a new connection."""
@@ -208,6 +209,9 @@ class Service:
         # Asked in this order: a run that ends meanwhile was live.
         is_live = run in self.parts.engine.runs
         record = await self.lookups.run(run)
+        if not is_live and await self.lookups.is_elsewhere(record):
+            msg = f"run '{run}' is {record.phase}, and the engine of another home executes it"
+            raise EngineError(msg, hint=f"watch it there; `volant get run {run}` shows here, too, how it stands")
         if not is_live and not record.phase.is_final:
             msg = f"run '{run}' was {record.phase} when the engine that executed it ended; nothing executes it now"
             raise EngineError(msg, hint=f"`volant resume {run}` goes on with it, `volant abort {run}` ends it")
@@ -269,11 +273,15 @@ class Service:
             raise EngineError(msg, hint="give homes that share a database the same blobs (setting blobs, VOLANT_BLOBS)")
 
     async def news_of_interrupted(self) -> tuple[RunId, ...]:
-        """Runs that nobody executes, the first time that this is asked; nothing later."""
-        if self._has_told_interrupted:
+        """Runs that nobody executes and that this has not told before."""
+        if self._told_interrupted is not None and self.parts.leases.duration == timedelta.max:
+            # Nobody else executes runs here, so none can have been left since.
             return ()
-        self._has_told_interrupted = True
-        return tuple(record.run for record in await self.interrupted())
+        found = [record.run for record in await self.interrupted()]
+        news = tuple(run for run in found if run not in (self._told_interrupted or ()))
+        # One that somebody went on with may be left again.
+        self._told_interrupted = set(found)
+        return news
 
     async def interrupted(self) -> list[RunRecord]:
         """Runs that have not ended and that no engine executes, oldest first."""

@@ -166,6 +166,8 @@ class RunDetails(msgspec.Struct, frozen=True, kw_only=True, tag="run details"):
     root_outputs: Payload | None = None
     live: bool
     """Whether this engine is executing it now."""
+    elsewhere: bool = False
+    """Whether the engine of another home, on the same database, has it."""
 
 
 class ListRuns(msgspec.Struct, frozen=True, kw_only=True, tag="list runs"):

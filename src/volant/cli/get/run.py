@@ -49,6 +49,7 @@ def command(name: str | None, everything: bool, output: str) -> None:
     if output == "json":
         shown = run_as_json(details.run)
         shown["live"] = details.live
+        shown["elsewhere"] = details.elsewhere
         shown["counts"] = {phase: count for phase, count in details.counts.items() if count}
         shown["actions"] = [action_as_json(each) for each in actions]
         shown["complete"] = is_complete
@@ -104,11 +105,12 @@ def _page(run: RunId, phases: tuple[ActionPhase, ...], after: int, size: int, nu
 
 def _print_head(details: RunDetails, origin: ActionSummary | None) -> None:
     run = details.run
-    left = not run.phase.is_final and not details.live
+    left = not run.phase.is_final and not details.live and not details.elsewhere
+    note = ", and nothing executes it now" if left else ", under another home" if details.elsewhere else ""
     fields: list[tuple[str, str | Cell]] = [
         ("run", Cell(run.run, {"bold": True})),
         ("task", run.task),
-        ("phase", phase_cell(run.phase, note=", and nothing executes it now" if left else "")),
+        ("phase", phase_cell(run.phase, note=note)),
         ("mode", run.mode),
         ("created", local_time(run.created_at)),
         ("duration", "" if left else duration_of(run.created_at, run.ended_at)),
