@@ -250,6 +250,56 @@ def test_steps_are_shown_with_their_values(user: User, program: Path, tmp_path: 
     assert "traced function" in user.volant("get", "action", name, "steps.refuse").stdout
 
 
+def test_a_generator_that_is_talked_to_can_be_talked_to_in_a_replay(user: User) -> None:
+    found = user.python(
+        """
+        import asyncio, json, os, signal
+        import volant
+
+        env = volant.TaskEnvironment(name="talks")
+
+        @volant.trace
+        def listens(first):
+            heard = yield first
+            try:
+                yield heard
+            except ValueError as error:
+                yield str(error)
+            return "bye"
+
+        @volant.trace
+        async def listens_later(first):
+            heard = yield first
+            try:
+                yield heard
+            except ValueError as error:
+                yield str(error)
+
+        def talk():
+            talker = listens("a")
+            said = [next(talker), talker.send("b"), talker.throw(ValueError("c"))]
+            try:
+                talker.send("d")
+            except StopIteration as stop:
+                return [*said, stop.value]
+
+        @env.task
+        async def main() -> list[str]:
+            said = await asyncio.to_thread(talk)
+            talker = listens_later("a")
+            said += [await anext(talker), await talker.asend("b"), await talker.athrow(ValueError("c"))]
+            said += [str(item) async for item in talker]
+            if volant.ctx().attempt_number == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return said
+
+        if __name__ == "__main__":
+            print(json.dumps(volant.run(main).result()))
+        """
+    )
+    assert json.loads(found.stdout) == ["a", "b", "c", "bye", "a", "b", "c"]
+
+
 def test_a_step_may_take_what_cannot_be_stored_and_may_not_return_it(user: User) -> None:
     found = user.python(
         """
