@@ -132,6 +132,11 @@ def test_a_run_that_lost_everything_is_mentioned_and_resumed(user: User, tmp_pat
     left = json.loads(user.volant("get", "run", "cut", "-o", "json").stdout)
     assert left["live"] is False
     assert "volant resume cut" in user.volant("attach", "cut", ok=False).stderr
+    # Who does not show it does not use up the mention.
+    user.volant(
+        "run", "other.py", "main", "--log", str(tmp_path / "other"), "--count", "1", "--quiet", "--name", "quiet"
+    )
+    user.volant("rerun", "quiet")
     other = user.volant("run", "other.py", "main", "--log", str(tmp_path / "other"), "--count", "1", "-o", "json")
     assert output(other) == 0
     assert "run cut was interrupted" in other.stderr
@@ -328,7 +333,11 @@ def test_a_resumed_run_goes_on_with_the_code_of_now_where_that_is_wanted(user: U
     client = user.start(*command)
     until(mark.exists)
     kill_everything(user, client)
-    path.write_text(path.read_text().replace("await asyncio.sleep(1000)", "pass").replace("never", "mended"))
+    mended = path.read_text().replace("await asyncio.sleep(1000)", "pass").replace("never", "mended")
+    path.unlink()
+    refused = user.volant("resume", "mended", "--code", "current", ok=False)
+    assert f"{path} is not there any more" in refused.stderr
+    path.write_text(mended)
     assert output(user.volant("resume", "mended", "--code", "current", "-o", "json")) == "mended"
     # It is the run's code from now on.
     assert output(user.volant("rerun", "mended", "-o", "json")) == "mended"

@@ -12,7 +12,7 @@ from volant.bundle.archive import make_archive
 from volant.bundle.code import user_code_digest
 from volant.client.client import Client, InlineWorker
 from volant.client.connection import Connection
-from volant.client.reporting import Reporter
+from volant.client.reporting import Reporter, Silent
 from volant.client.submission import Prepared, stored
 from volant.client.watching import RunEnd, abort_when_left, watch_to_end
 from volant.model.control_protocol import ClientToEngine, RunAccepted
@@ -59,8 +59,9 @@ async def _submit(
     inputs = stored(prepared.inputs, client.blobs)
     # In the store, since many runs have the same code.
     archive = client.blobs.put(make_archive(user_code_digest.files()))
+    shows = not isinstance(reporter, Silent)
     accepted = await _undivided(
-        client, connection, lambda number: prepared.request(number, inputs, archive, watch=watch), reporter
+        client, connection, lambda number: prepared.request(number, inputs, archive, watch=watch, shows=shows), reporter
     )
     reporter.accepted(accepted.run)
     if accepted.interrupted:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from os.path import exists
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from volant.kit.digests import blake2b
 from volant.kit.nearest import did_you_mean
 from volant.model.code import CodeSource
 from volant.model.control_protocol import ActionDetails, GetAction, RunAccepted, RunOptions, SubmitRun
-from volant.model.errors import ArgumentError, NotSupportedError
+from volant.model.errors import ArgumentError, CallError, NotSupportedError
 from volant.model.payloads import Payload
 from volant.model.records import RunRecord
 from volant.model.reusing import Reuse
@@ -158,6 +159,7 @@ async def submit_again(connection: Connection, before: Before, changes: Changes,
             environ=changes.environ,
             warnings=(*inputs.warnings, *([missing] if missing else [])),
             watch=False,
+            shows=False,
         ),
         RunAccepted,
     )
@@ -169,10 +171,18 @@ def current_code(code: CodeSource, blobs: Blobs) -> CodeSource:
 
     Raises:
         BlobError: which they are is not known any more.
+        CallError: one that has to be imported is not there any more.
     """
     if code.archive is None:
         return code
-    archive = make_archive(archived_files(fetch(code.archive, blobs)))
+    files = archived_files(fetch(code.archive, blobs))
+    needed = {*code.modules, *(module for module, _ in code.module_files)}
+    gone = [path for module, path in files if (module in needed or path == code.main_script) and not exists(path)]
+    if gone:
+        # Tried all the same, it would fail the run for good.
+        msg = f"the code as it is now cannot be used: {', '.join(gone)} is not there any more"
+        raise CallError(msg, hint="put it back, or use the original code, which was kept")
+    archive = make_archive(files)
     digest = blake2b(archive, digest_size=32).hexdigest()
     return msgspec.structs.replace(code, archive=blobs.put(archive), digest=digest)
 

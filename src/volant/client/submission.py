@@ -36,7 +36,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     environ: dict[str, str]
     warnings: tuple[str, ...]
 
-    def request(self, number: int, inputs: Payload, archive: Payload, *, watch: bool) -> SubmitRun:
+    def request(self, number: int, inputs: Payload, archive: Payload, *, watch: bool, shows: bool) -> SubmitRun:
         """The message to the engine."""
         return SubmitRun(
             request=number,
@@ -49,6 +49,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
             environ=self.environ,
             warnings=self.warnings,
             watch=watch,
+            shows=shows,
         )
 
 

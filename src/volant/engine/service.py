@@ -489,7 +489,7 @@ class Client(asyncio.Protocol):
 
     async def _submit(self, message: SubmitRun) -> RunAccepted:
         live = await self._service.submissions.submit(message, self._launcher)
-        interrupted = await self._service.news_of_interrupted()
+        interrupted = await self._service.news_of_interrupted() if message.shows else ()
         if message.watch:
             # The answer must be the first that the client hears of the run.
             asyncio.get_running_loop().call_soon(self._watch, live.run, 0)

@@ -98,6 +98,8 @@ class SubmitRun(msgspec.Struct, frozen=True, kw_only=True, tag="submit"):
     """The client's environment variables. Kept in memory, never journaled."""
     warnings: tuple[str, ...] = ()
     watch: bool = True
+    shows: bool = True
+    """Whether the client shows what it is told beside the run: that there are interrupted ones is told once."""
 
 
 class ResumeRun(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
