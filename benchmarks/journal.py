@@ -33,6 +33,7 @@ from volant.engine.engine import Engine
 from volant.engine.lookups import Lookups
 from volant.journal.postgres import PostgresJournal
 from volant.journal.rows import ActionBytes, action_row
+from volant.journal.sole_leases import SoleLeases
 from volant.journal.sqlite import SqliteJournal
 from volant.journal.sqlite.opening import CHECKPOINT_PAGES
 from volant.journal.sqlite.thread import LoopThread
@@ -463,7 +464,7 @@ def commands(journal: Journal, run: RunId) -> dict[str, Callable[[], Awaitable[o
         on_committed=lambda _run, _changes: None,
         on_broken=lambda _error: None,
     )
-    lookups = Lookups(journal, engine)
+    lookups = Lookups(journal, engine, SoleLeases(journal, owner="here"))
     encode = msgspec.msgpack.Encoder().encode
 
     async def answered(question: Awaitable[object]) -> object:
