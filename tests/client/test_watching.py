@@ -14,6 +14,7 @@ from volant.model.control_protocol import (
     ClientToEngine,
     Done,
     GetRun,
+    Refused,
     ResumeRun,
     RunAccepted,
     RunDetails,
@@ -190,6 +191,28 @@ async def test_a_resumed_run_goes_on_though_its_engine_dies_before_it_is_watched
         await watch_to_end(client, talk, RUN, recorder, resumed=True)
     assert len(asked) == 3
     assert recorder.notices == ["the next engine goes on with run r1"]
+    assert [run.phase for run in recorder.ends] == [ActionPhase.SUCCEEDED]
+
+
+async def test_a_resumed_run_may_end_before_it_is_watched(
+    home: Path, make_client: Callable[..., Client], recorder: Recorder
+) -> None:
+    looked: list[GetRun] = []
+
+    def handle(peer: Peer, message: ClientToEngine) -> None:
+        if isinstance(message, ResumeRun):
+            peer.say(Refused(request=message.request, error="EngineError", message="it has ended, SUCCEEDED"))
+            return
+        if isinstance(message, GetRun):
+            looked.append(message)
+        phase = ActionPhase.RUNNING if len(looked) == 1 else ActionPhase.SUCCEEDED
+        next_engine(live=False, phase=phase, heard=[])(peer, message)
+
+    client = make_client()
+    with FakeEngine(home, handle):
+        talk = await client.connect()
+        await watch_to_end(client, talk, RUN, recorder, resumed=True)
+    assert len(looked) == 2
     assert [run.phase for run in recorder.ends] == [ActionPhase.SUCCEEDED]
 
 

@@ -10,7 +10,7 @@ from volant.client.connection import Connection
 from volant.client.reporting import Reporter
 from volant.model.code import CodeSource
 from volant.model.control_protocol import AbortRun, Done, GetRun, ResumeRun, RunAccepted, RunDetails
-from volant.model.errors import EngineGoneError, JournalError, VolantError
+from volant.model.errors import EngineError, EngineGoneError, JournalError, VolantError
 from volant.model.ids import RunId
 from volant.model.records import ChangeKind, RunRecord
 from volant.model.worker_protocol import Outcome
@@ -147,10 +147,23 @@ async def _let_go_on(
     connection: Connection, run: RunId, reporter: Reporter, env_vars: Mapping[str, str] | None
 ) -> None:
     """See to it that the engine executes the run, unless it has ended."""
-    details = await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
-    if not details.live and not details.run.phase.is_final:
+
+    async def details() -> RunDetails:
+        return await connection.ask(lambda number: GetRun(request=number, run=run), RunDetails)
+
+    found = await details()
+    if found.live or found.run.phase.is_final:
+        return
+    try:
         await resume_run(connection, run, env_vars=env_vars)
-        reporter.notice(f"the next engine goes on with run {run}")
+    except EngineGoneError:
+        raise
+    except EngineError:
+        # It may have ended since it was looked at.
+        if not (await details()).run.phase.is_final:
+            raise
+        return
+    reporter.notice(f"the next engine goes on with run {run}")
 
 
 async def insist(ask: Callable[[], Awaitable[T]]) -> T:
