@@ -1,9 +1,11 @@
 """The reference has every public name, and pages that are not built by Sphinx link to what is there."""
 
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,18 @@ def test_the_tree_of_errors_has_each_of_them_once() -> None:
     found = re.findall(r"volant\.errors\.(\w+)", reference_errors.page())
     public = [name for name in errors.__all__ if isinstance(getattr(errors, name), type) and name != "Details"]
     assert sorted(found) == sorted(set(public) - {"RuntimeUserError"})
+
+
+def test_signatures_that_are_written_by_hand_have_every_parameter() -> None:
+    written = re.findall(r"autofunction:: volant\.(\w+)(\(.*\))", REFERENCE)
+    assert written
+    for name, text in written:
+        namespace: dict[str, Any] = {}
+        exec(f"def function{text}: ...", namespace)
+        shown, real = (inspect.signature(each).parameters for each in (namespace["function"], getattr(volant, name)))
+        has_more = any(each.kind is each.VAR_KEYWORD for each in real.values())
+        named = [each for each in real if real[each].kind is not inspect.Parameter.VAR_KEYWORD]
+        assert list(shown)[: len(named) if has_more else None] == named, name
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

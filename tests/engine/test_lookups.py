@@ -1,6 +1,7 @@
 """What clients ask about runs, actions, tasks and workers, and what they may delete."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,6 +126,35 @@ class TestNames:
             await peer.leave()
 
         play(tmp_path, scenario)
+
+    def test_a_run_that_ends_while_it_is_looked_at_is_not_said_to_be_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = asyncio.Event()
+
+        async def gated(attempt: ScriptedAttempt) -> bytes:
+            await opened.wait()
+            return b""
+
+        async def scenario(world: World) -> None:
+            await world.submit("gated")
+            peer = await Peer.connect(world)
+            counted = world.journal.count_actions
+
+            async def ends_meanwhile(run: RunId) -> Mapping[ActionPhase, int]:
+                opened.set()
+                await world.engine.until_ended(R)
+                while not world.engine.is_idle:
+                    await asyncio.sleep(0.001)
+                return await counted(run)
+
+            monkeypatch.setattr(world.journal, "count_actions", ends_meanwhile)
+            found = await peer.ask(GetRun(request=1, run="r"))
+            assert isinstance(found, RunDetails)
+            assert found.live or found.run.phase.is_final
+            await peer.leave()
+
+        play(tmp_path, scenario, gated=gated)
 
     def test_a_run_that_is_not_meant_clearly_is_an_error_that_helps(self, tmp_path: Path) -> None:
         async def scenario(world: World) -> None:

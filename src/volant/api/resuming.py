@@ -29,14 +29,15 @@ class ResumeFunction:
     ) -> Run[Any]:
         """Go on with the run of this name, wait for its end, and return the `Run`.
 
-        Actions whose outcome was told are not executed again: their callers get the recorded outcomes. What was under
-        way when the engine died is executed again, and its attempt counts as lost. Attempts see the environment
-        variables of this process. A run that an engine executes already is only waited for.
+        Actions whose outcome was told are not executed again: their callers get the recorded outcomes. Attempts that
+        outlived the engine go on; those that are gone too count as lost, and others take their place, which see the
+        environment variables of this process. A run that an engine executes already is only waited for.
 
         Args:
             name: the run's name, or as much of it as is unique.
             env_vars: the environment variables that the run was submitted with: only their names were kept.
-            code: `"original"`, as it was when the run was submitted, or `"current"`, as it is in the same files now.
+            code: `"original"`, as it was when the run was submitted, or `"current"`, as it is in the same files now;
+                attempts that outlived the engine finish with the code that they began with.
             wait: False returns as soon as the run goes on.
 
         Raises:
@@ -82,14 +83,16 @@ class ResumeFunction:
 resume = ResumeFunction(program)
 """Go on with the run of this name, whose engine died; wait for its end, and return the `Run`.
 
-Actions whose outcome was told are not executed again: their callers get the recorded outcomes. What was under way when
-the engine died is executed again, and its attempt counts as lost. Attempts see the environment variables of this
-process. A run that an engine executes already is only waited for. `await resume.aio(name)` is the same for async code.
+Actions whose outcome was told are not executed again: their callers get the recorded outcomes. Attempts that outlived
+the engine go on; those that are gone too count as lost, and others take their place, which see the environment
+variables of this process. A run that an engine executes already is only waited for. `await resume.aio(name)` is the
+same for async code.
 
 Args:
     name: the run's name, or as much of it as is unique.
     env_vars: the environment variables that the run was submitted with: only their names were kept.
-    code: `"original"`, as it was when the run was submitted, or `"current"`, as it is in the same files now.
+    code: `"original"`, as it was when the run was submitted, or `"current"`, as it is in the same files now;
+        attempts that outlived the engine finish with the code that they began with.
     wait: False returns as soon as the run goes on.
 
 Raises:

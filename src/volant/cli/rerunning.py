@@ -12,6 +12,7 @@ from volant.cli.pairs import name_value_pairs
 from volant.cli.results import Form, show_end
 from volant.cli.shapes import run_as_json
 from volant.cli.showing import print_json
+from volant.cli.which_code import code_option
 from volant.client.driving import drive
 from volant.client.rerunning import Before, Changes, Inputs, WhichCode, changed_inputs, read_before, submit_again
 from volant.settings.loading import submission_environ
@@ -32,13 +33,7 @@ from volant.settings.loading import submission_environ
 @click.option("--env", "env", multiple=True, metavar="K=V", help="An environment variable of every task; repeatable.")
 @click.option("--name", metavar="NAME", help="Name of the new run; made up by default.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label beside those it had; repeatable.")
-@click.option(
-    "--code",
-    type=click.Choice([which.value for which in WhichCode]),
-    default=WhichCode.ORIGINAL.value,
-    show_default=True,
-    help="The code as it was when the run was submitted, or as it is in the same files now.",
-)
+@code_option
 @click.option("--detach", is_flag=True, help="Print the new run's name as soon as it is accepted.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 @output_option

@@ -14,6 +14,7 @@ from volant.cli.failing import EXIT_FAILED, say_error
 from volant.cli.get.options import output_option
 from volant.cli.pairs import name_value_pairs
 from volant.cli.results import Form, show_end
+from volant.cli.which_code import code_option
 from volant.client.driving import drive
 from volant.client.rerunning import WhichCode
 from volant.model.errors import VolantError
@@ -25,13 +26,7 @@ from volant.model.errors import VolantError
 @click.option(
     "--env", "env", multiple=True, metavar="K=V", help="A variable that the run was submitted with; repeatable."
 )
-@click.option(
-    "--code",
-    type=click.Choice([which.value for which in WhichCode]),
-    default=WhichCode.ORIGINAL.value,
-    show_default=True,
-    help="The code as it was when the run was submitted, or as it is in the same files now.",
-)
+@code_option
 @click.option("--detach", is_flag=True, help="Return as soon as the run goes on.")
 @output_option
 def command(

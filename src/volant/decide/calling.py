@@ -52,19 +52,9 @@ class Calling(Settling):
             return commands
         if self._is_recorded(attempt, call.action):
             return commands + self._replay(key, attempt, call.action, call.call)
-        live = LiveAction(
-            action=call.action,
-            parent=parent,
-            spec_digest=call.spec,
-            spec=spec,
-            inputs=call.inputs,
-            inputs_digest=call.inputs_digest,
-            group=call.group,
-            created_at=now,
-        )
+        live = LiveAction.below(parent, call, spec, now)
         if call.delay is not None:
             live.due_at = due_after(call.delay, now)
-        live.parent_failures = parent.user_failures
         live.callers.append((key, call.call))
         earlier = attempt.earlier.pop(live.id, None)
         if earlier is not None:

@@ -5,6 +5,7 @@ These objects change; they belong to one `RunMachine` and never leave it.
 
 from datetime import datetime
 from enum import Enum, StrEnum, auto
+from typing import Protocol
 
 import msgspec
 
@@ -98,6 +99,21 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
         if self.phase is ActionPhase.SUCCEEDED:
             return True
         return self.cause in (None, AbortCause.ASKED) and self.parent_failures == failures
+
+
+class Asked(Protocol):
+    """What messages and rows say alike of an action."""
+
+    @property
+    def action(self) -> ActionId: ...
+    @property
+    def spec(self) -> SpecDigest: ...
+    @property
+    def inputs(self) -> Payload: ...
+    @property
+    def inputs_digest(self) -> str | None: ...
+    @property
+    def group(self) -> str | None: ...
 
 
 class LiveAttempt:
@@ -278,6 +294,22 @@ class LiveAction:
         """What its attempts saved last."""
         self.due_at: datetime | None = None
         """When a timer ends."""
+
+    @classmethod
+    def below(cls, parent: "LiveAction", asked: "Asked", spec: ActionSpec, created_at: datetime) -> "LiveAction":
+        """What an attempt of *parent* asked for, or what is recorded of the like."""
+        live = cls(
+            action=asked.action,
+            parent=parent,
+            spec_digest=asked.spec,
+            spec=spec,
+            inputs=asked.inputs,
+            inputs_digest=asked.inputs_digest,
+            group=asked.group,
+            created_at=created_at,
+        )
+        live.parent_failures = parent.user_failures
+        return live
 
     def resume(self, earlier: Earlier) -> None:
         """It was executed before: attempts and failures go on from there."""

@@ -13,17 +13,7 @@ def step_of(
 ) -> LiveAction:
     """The action of a traced function that has just ended; *earlier* is its outcome of before, which does not hold."""
     began = now - timedelta(seconds=max(0.0, min(ended.seconds, _LONGEST)))
-    live = LiveAction(
-        action=ended.action,
-        parent=parent,
-        spec_digest=ended.spec,
-        spec=spec,
-        inputs=ended.inputs,
-        inputs_digest=ended.inputs_digest,
-        group=ended.group,
-        created_at=began,
-    )
-    live.parent_failures = parent.user_failures
+    live = LiveAction.below(parent, ended, spec, began)
     if earlier is not None:
         live.resume(earlier)
     live.started_at = began
@@ -35,17 +25,7 @@ def step_of(
 
 def taken_step(parent: LiveAction, found: ActionRecord, spec: ActionSpec, now: datetime) -> LiveAction:
     """The action of a traced function whose outcome is taken over from another run."""
-    live = LiveAction(
-        action=found.action,
-        parent=parent,
-        spec_digest=found.spec,
-        spec=spec,
-        inputs=found.inputs,
-        inputs_digest=found.inputs_digest,
-        group=found.group,
-        created_at=now,
-    )
-    live.parent_failures = parent.user_failures
+    live = LiveAction.below(parent, found, spec, now)
     live.reused_from = found.reused_from or found.run
     return live
 

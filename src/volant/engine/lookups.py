@@ -104,6 +104,10 @@ class Lookups:
     async def details(self, request: int, name: str) -> RunDetails:
         """Answers `GetRun`."""
         record = await self.named(name)
+        # Asked before the row is read: a run that ends meanwhile was live.
+        is_live = record.run in self._engine.runs
+        if not is_live and not record.phase.is_final:
+            record = await self.run(record.run)
         counts = await self._journal.count_actions(record.run)
         root = await self._journal.action(record.run, record.root)
         return RunDetails(
@@ -111,7 +115,7 @@ class Lookups:
             run=record,
             counts={str(phase): count for phase, count in counts.items()},
             root_outputs=None if root is None else root.outputs,
-            live=record.run in self._engine.runs,
+            live=is_live,
             elsewhere=await self.is_elsewhere(record),
         )
 
