@@ -173,6 +173,19 @@ def test_an_inline_run_goes_on_in_processes_of_its_own(user: User, tmp_path: Pat
     assert output(user.volant("resume", "inline", "-o", "json")) == 1
 
 
+def test_an_inline_run_whose_program_is_killed_goes_on(user: User, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    client = start(user, log, "--name", "inline", "--mode", "inline", count=3, seconds=0.5)
+    until(lambda: len(lines(log)) > 1)
+    client.kill()
+    client.communicate(timeout=PATIENCE)
+    # The engine goes on, and says so to who comes next.
+    other = user.volant("run", "other.py", "main", "--log", str(tmp_path / "other"), "--count", "1")
+    assert "volant resume inline" in other.stderr
+    assert output(user.volant("resume", "inline", "-o", "json")) == 5
+    check_never_again(log)
+
+
 def test_a_resumed_run_keeps_to_the_actions_that_it_allows_at_once(user: User, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()

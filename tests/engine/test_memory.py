@@ -127,7 +127,8 @@ def test_a_client_that_left_is_let_go_at_once_and_not_when_cycles_are_looked_for
                 while not isinstance(await peer.hear(), ToInline):
                     pass
                 await peer.leave()
-                await world.engine.until_ended(RunId(f"run{n}"))
+                while RunId(f"run{n}") in world.engine.runs:
+                    await asyncio.sleep(0.001)
             while world.service.clients or not world.engine.is_idle:
                 await asyncio.sleep(0.001)
             found = [type(thing).__name__ for thing in gc.get_objects() if type(thing) in (Client, InlineLauncher)]

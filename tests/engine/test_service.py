@@ -485,7 +485,10 @@ FAILED = Failed(failure=Failure(kind=FailureKind.USER, code="ValueError", messag
 
 @pytest.mark.parametrize("turns", range(8))
 @pytest.mark.parametrize("fails", [True, False])
-def test_the_run_of_an_inline_client_that_leaves_is_aborted(tmp_path: Path, turns: int, fails: bool) -> None:
+@pytest.mark.parametrize("is_ending", [True, False])
+def test_the_run_of_an_inline_client_that_is_gone_can_be_resumed_unless_it_is_being_ended(
+    tmp_path: Path, turns: int, fails: bool, is_ending: bool
+) -> None:
     async def scenario(world: World) -> None:
         peer = await Peer.connect(world)
         peer.say(submission("leaf", name="r", mode="inline", retries=3))
@@ -500,12 +503,19 @@ def test_the_run_of_an_inline_client_that_leaves_is_aborted(tmp_path: Path, turn
             peer.say(FromInline(messages=(finished,)))
             for _ in range(turns):
                 await asyncio.sleep(0)
+        if is_ending:
+            world.engine.abort(R, None, "enough")
         await peer.leave()
-        await world.engine.until_ended(R)
-        while not world.engine.is_idle:
+        while not world.engine.is_idle or world.engine.live_attempts:
             await asyncio.sleep(0.001)
+        await world.engine.until_ended(R)
         record = await world.journal.run(R)
         assert record is not None
-        assert record.phase is ActionPhase.ABORTED
+        if is_ending:
+            assert record.phase is ActionPhase.ABORTED
+            return
+        assert not record.phase.is_final
+        while R not in [left.run for left in await world.service.interrupted()]:
+            await asyncio.sleep(0.001)
 
     play(tmp_path, scenario)

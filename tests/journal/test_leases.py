@@ -74,6 +74,10 @@ def test_where_there_is_one_owner_every_run_that_it_did_not_begin_can_be_acquire
         assert list(await leases.reap()) == ["old"]
         await leases.release(R1)
         assert list(await leases.reap()) == ["old", "r1"]
+        await leases.release(RunId("mine"))
+        assert list(await leases.reap()) == ["old", "mine", "r1"]
+        assert await leases.acquire(RunId("mine")) == Lease(run=RunId("mine"), owner="me", token=1)
+        assert list(await leases.reap()) == ["old", "r1"]
         await refused(leases.acquire(RunId("nowhere")), RunNotFoundError)
         await journal.close()
 

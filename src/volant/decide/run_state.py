@@ -56,6 +56,11 @@ class RunState:
         return self._finished
 
     @property
+    def is_ending(self) -> bool:
+        """Whether the root has its outcome, or will have one because somebody asked for its end."""
+        return self.outcome is not None or (self.root is not None and self.root.abort_reason is not None)
+
+    @property
     def has_changes(self) -> bool:
         """Whether `drain` has something to give."""
         return bool(self._unwritten)

@@ -317,12 +317,18 @@ class Engine:
         if live is not None:
             self._decide(live, live.machine.abort, action, reason, self._clock.now())
 
+    def is_ending(self, run: RunId) -> bool:
+        """Whether a run has ended, or somebody asked for its end."""
+        live = self.runs.get(run)
+        return live is None or live.machine.is_ending
+
     def give_up(self, run: RunId, error: JournalError) -> None:
-        """Stop executing a run at once and leave it in the journal as it is: it is another's, or cannot be written."""
+        """Stop executing a run at once and leave it in the journal as it is: it is another's, it cannot be written, or
+        who executed it is gone."""
         live = self.runs.pop(run, None)
         if live is None:
             return
-        log.error("run %s is given up: %s", run, error)
+        log.warning("run %s is given up: %s", run, error)
         live.is_given_up = True
         self._decide(live, live.machine.abort, None, str(error), self._clock.now())
         for key in self._keys_of(live):

@@ -1,9 +1,10 @@
 """The engine's face: clients on the home's socket, their requests, and what they are told."""
 
 import asyncio
+import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import assert_never
@@ -53,7 +54,7 @@ from volant.model.control_protocol import (
     WatchRun,
     Welcome,
 )
-from volant.model.errors import EngineError, VolantError
+from volant.model.errors import EngineError, JournalError, VolantError
 from volant.model.ids import ActionId, RunId
 from volant.model.records import Change, RunRecord
 from volant.model.submissions import encode_submission, missing_variables
@@ -173,7 +174,10 @@ class Service:
         self.clients: set[Client] = set()
         self._watchers: dict[RunId, dict[Watcher, None]] = {}
         """In the order in which they came."""
-        self._told_interrupted: set[RunId] | None = None
+        self._told_interrupted: set[RunId] = set()
+        self._has_news = True
+        """Whether a run may have been left that nobody was told of; with engines of other homes, always."""
+        self._releasing: set[asyncio.Task[None]] = set()
 
     def accept(self) -> "Client":
         """The protocol of a new connection."""
@@ -265,6 +269,27 @@ class Service:
                 raise
             return record
 
+    def leave(self, runs: Collection[RunId]) -> None:
+        """The process that executed these runs inline is gone: unless they are being ended, they can be resumed."""
+        engine = self.parts.engine
+        for run in runs:
+            if engine.is_ending(run):
+                # What was under way ends with its process.
+                continue
+            engine.give_up(run, JournalError(f"the process that executed run '{run}' inline went away"))
+            task = asyncio.get_running_loop().create_task(self._release(run))
+            self._releasing.add(task)
+            task.add_done_callback(self._releasing.discard)
+
+    async def _release(self, run: RunId) -> None:
+        await self.parts.engine.until_gone(run)
+        async with self._settling:
+            # Unless somebody has gone on with it meanwhile.
+            if run not in self.parts.engine.runs:
+                with contextlib.suppress(JournalError):
+                    await self.parts.leases.release(run)
+                    self._has_news = True
+
     def _check_blobs(self, record: RunRecord) -> None:
         # A home that is alone with its journal may have been moved, blobs and all.
         parts = self.parts
@@ -274,11 +299,11 @@ class Service:
 
     async def news_of_interrupted(self) -> tuple[RunId, ...]:
         """Runs that nobody executes and that this has not told before."""
-        if self._told_interrupted is not None and self.parts.leases.duration == timedelta.max:
-            # Nobody else executes runs here, so none can have been left since.
+        if not self._has_news and self.parts.leases.duration == timedelta.max:
             return ()
+        self._has_news = False
         found = [record.run for record in await self.interrupted()]
-        news = tuple(run for run in found if run not in (self._told_interrupted or ()))
+        news = tuple(run for run in found if run not in self._told_interrupted)
         # One that somebody went on with may be left again.
         self._told_interrupted = set(found)
         return news
@@ -346,8 +371,7 @@ class Client(asyncio.Protocol):
         for task in self._tasks:
             task.cancel()
         if self._inline is not None:
-            for run in self._inline_runs:
-                self._parts.engine.abort(run, None, "the process that executed it inline went away")
+            self._service.leave(self._inline_runs)
             self._inline.gone()
 
     def pause_writing(self) -> None:

@@ -16,6 +16,8 @@ class SoleLeases:
         self._journal = journal
         self._owner = owner
         self._tokens: dict[RunId, int] = {}
+        self._released: set[RunId] = set()
+        """Runs that it began and let go."""
 
     @property
     def owner(self) -> str:
@@ -33,6 +35,7 @@ class SoleLeases:
             token = self._tokens[run] = max(record.token, 1)
         else:
             token = self._tokens.setdefault(run, record.token + 1)
+        self._released.discard(run)
         return Lease(run=run, owner=self._owner, token=token)
 
     async def extend(self) -> Sequence[RunId]:
@@ -40,11 +43,12 @@ class SoleLeases:
 
     async def release(self, run: RunId) -> None:
         self._tokens.pop(run, None)
+        self._released.add(run)
 
     async def reap(self) -> Sequence[RunId]:
-        """Runs that have not ended and that this owner neither began nor acquired."""
+        """Runs that have not ended and that this owner neither began nor acquired, or released."""
         unfinished = await self._journal.unfinished_runs()
         return [record.run for record in unfinished if not self._is_held(record.run, record.owner)]
 
     def _is_held(self, run: RunId, owner: str) -> bool:
-        return run in self._tokens or owner == self._owner
+        return run in self._tokens or (owner == self._owner and run not in self._released)
